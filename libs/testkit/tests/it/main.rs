@@ -1,0 +1,6 @@
+//! Tests of the kit itself, against real processes and real Kafka.
+
+#![allow(clippy::unwrap_used)]
+
+mod kafka;
+mod process;
