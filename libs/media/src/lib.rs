@@ -1,0 +1,1 @@
+//! FFmpeg and its worker processes: demux, cut into segments, CMAF chunks.

@@ -1,0 +1,22 @@
+//! What a stream is and how it fares: specs, statuses and the ids and numbers that the whole
+//! system shares. Everything here is parsed and then validated into types that cannot hold
+//! nonsense; nothing here does I/O.
+
+mod address;
+mod error;
+mod id;
+mod network;
+mod numbers;
+mod qoe;
+pub mod schema;
+mod spec;
+mod status;
+
+pub use address::{SourceAddress, Synthetic};
+pub use error::{FieldError, Invalid};
+pub use id::{RungId, StreamId, StreamUid, Track};
+pub use network::{AddressClass, classify};
+pub use numbers::{Epoch, Micros, Offset, PartNumber, SegmentNumber, Ticks, Timescale};
+pub use qoe::{QoeKind, QoeReport};
+pub use spec::{GreatestSegment, LatencyMode, RawStreamSpec, SpecRecord, StreamSpec};
+pub use status::{DurableMark, HighWater, Phase, Problem, StreamStatus, TrackStatus};

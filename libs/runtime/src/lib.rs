@@ -1,0 +1,1 @@
+//! Configuration, telemetry, health and shutdown of a service.

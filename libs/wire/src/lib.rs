@@ -1,0 +1,1 @@
+//! Record format and topic names of the Kafka log.

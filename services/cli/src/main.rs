@@ -1,0 +1,3 @@
+//! The reelay command line.
+
+fn main() {}

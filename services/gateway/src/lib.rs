@@ -1,0 +1,1 @@
+//! Serves LL-HLS, the REST API and the web app from the Kafka log.

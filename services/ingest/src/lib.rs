@@ -1,0 +1,1 @@
+//! Pulls cameras and files into the Kafka log.

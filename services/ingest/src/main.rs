@@ -1,0 +1,3 @@
+//! Pulls cameras and files into the Kafka log.
+
+fn main() {}
