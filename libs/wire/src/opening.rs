@@ -1,0 +1,91 @@
+//! The value of an opening record.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost::Message;
+use reelay_model::{FieldError, Micros, SegmentNumber, Track};
+
+use crate::{WireError, proto};
+
+const MAX_BYTES: usize = 16 * 1024;
+
+/// How the time line of an epoch begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The first segment of the epoch.
+    pub first_segment: SegmentNumber,
+    /// The capture time that decode time 0 stands for.
+    pub time_origin: Micros,
+    /// Decode times go on exactly from the segment before.
+    pub continues: bool,
+    /// `EXT-X-TARGETDURATION` in seconds, 1 or more.
+    pub target_duration_s: u32,
+    /// `PART-TARGET` of each track in microseconds.
+    pub part_targets: BTreeMap<Track, u32>,
+    /// Discontinuity sequence of the first segment.
+    pub discontinuity_sequence: u64,
+    /// Parts are announced (LL-HLS).
+    pub low_latency: bool,
+}
+
+impl Opening {
+    /// The opening in bytes.
+    pub fn encode(&self) -> Bytes {
+        proto::Opening {
+            first_segment: self.first_segment.0,
+            time_origin_us: self.time_origin.0,
+            continues: self.continues,
+            target_duration_s: self.target_duration_s,
+            part_targets: self
+                .part_targets
+                .iter()
+                .map(|(track, microseconds)| proto::PartTarget {
+                    track: track.to_string(),
+                    microseconds: *microseconds,
+                })
+                .collect(),
+            discontinuity_sequence: self.discontinuity_sequence,
+            low_latency: self.low_latency,
+        }
+        .encode_to_vec()
+        .into()
+    }
+
+    /// The opening that `bytes` hold.
+    ///
+    /// # Errors
+    /// If they are no protobuf or a field holds what it must not hold.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        if bytes.len() > MAX_BYTES {
+            return Err(WireError::TooLong {
+                what: "the opening",
+                bytes: bytes.len(),
+                limit: MAX_BYTES,
+            });
+        }
+        let proto = proto::Opening::decode(bytes).map_err(|source| WireError::Protobuf {
+            what: "the opening",
+            source,
+        })?;
+        if proto.target_duration_s == 0 {
+            return Err(FieldError::new("target_duration_s", 0, "1 or more").into());
+        }
+        let mut part_targets = BTreeMap::new();
+        for target in proto.part_targets {
+            if target.microseconds == 0 {
+                return Err(FieldError::new("part_targets.microseconds", 0, "1 or more").into());
+            }
+            part_targets.insert(target.track.parse()?, target.microseconds);
+        }
+        Ok(Self {
+            first_segment: SegmentNumber(proto.first_segment),
+            time_origin: Micros(proto.time_origin_us),
+            continues: proto.continues,
+            target_duration_s: proto.target_duration_s,
+            part_targets,
+            discontinuity_sequence: proto.discontinuity_sequence,
+            low_latency: proto.low_latency,
+        })
+    }
+}
