@@ -17,6 +17,6 @@ pub use error::{FieldError, Invalid};
 pub use id::{RungId, StreamId, StreamUid, Track};
 pub use network::{AddressClass, classify};
 pub use numbers::{Epoch, Micros, Offset, PartNumber, SegmentNumber, Ticks, Timescale};
-pub use qoe::{QoeKind, QoeReport};
+pub use qoe::{QoeLatency, QoeReport};
 pub use spec::{GreatestSegment, LatencyMode, RawStreamSpec, SpecRecord, StreamSpec};
 pub use status::{DurableMark, HighWater, Phase, Problem, StreamStatus, TrackStatus};

@@ -3,60 +3,65 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::StreamId;
+use crate::{StreamId, StreamUid};
 
-/// One measurement of one player session; a record of topic `qoe`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What one player session saw in one period; a record of topic `qoe`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QoeReport {
     /// The stream played.
     pub stream: StreamId,
-    /// Random id of the player session, made by the page.
-    pub session: uuid::Uuid,
-    /// Seconds since the session began.
-    pub at_seconds: f64,
-    /// What was measured.
-    pub kind: QoeKind,
+    /// The stream's incarnation, where the player knows it.
+    #[serde(default)]
+    pub uid: Option<StreamUid>,
+    /// Random id of the player session, 32 hexadecimal digits made by the page.
+    #[schemars(regex(pattern = "^[0-9a-f]{32}$"))]
+    pub session: String,
+    /// Number of the report in its session, from 0.
+    pub sequence: u32,
+    /// Begin of the period by the viewer's clock (RFC 3339).
+    pub from: String,
+    /// End of the period by the viewer's clock (RFC 3339).
+    pub to: String,
+    /// Which player, such as `web`.
+    pub player: String,
+    /// Milliseconds from opening the page to the first picture; in the report of the period in
+    /// which it was shown.
+    #[serde(default)]
+    pub startup_ms: Option<u32>,
+    /// Milliseconds played.
+    pub watched_ms: u32,
+    /// How often playback stopped for want of media.
+    pub stalls: u32,
+    /// Milliseconds stopped in all.
+    pub stalled_ms: u32,
+    /// How often the player went over to another rendition.
+    pub switches: u32,
+    /// Errors that the viewer noticed.
+    pub errors: u32,
+    /// How often the player went over to another gateway.
+    pub failovers: u32,
+    /// Live latency in the period, where it was measured.
+    #[serde(default)]
+    pub latency_ms: Option<QoeLatency>,
+    /// Height of the rendition at the end of the period, in pixels.
+    #[serde(default)]
+    pub height: Option<u32>,
+    /// `BANDWIDTH` of that rendition in bit/s.
+    #[serde(default)]
+    pub bandwidth: Option<u32>,
 }
 
-/// Kinds of measurement.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(
-    tag = "type",
-    rename_all = "camelCase",
-    rename_all_fields = "camelCase"
-)]
-pub enum QoeKind {
-    /// The first picture was shown.
-    Startup {
-        /// Seconds from opening the player to the first picture.
-        seconds: f64,
-    },
-    /// Playback stopped for want of media and went on again.
-    Stall {
-        /// How long, in seconds.
-        seconds: f64,
-    },
-    /// The player went over to another rendition.
-    Switch {
-        /// Height before, in pixels.
-        from: u32,
-        /// Height after, in pixels.
-        to: u32,
-    },
-    /// Live latency, glass to glass as far as the page can know it.
-    Latency {
-        /// Seconds behind the capture time.
-        seconds: f64,
-    },
-    /// Playback time since the last report of this kind.
-    Watched {
-        /// Seconds played.
-        seconds: f64,
-    },
-    /// An error that the viewer noticed.
-    Error {
-        /// A short code, such as `network` or `media`.
-        code: String,
-    },
+/// Live latency as the player measured it: how far it was behind the capture time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QoeLatency {
+    /// Number of measurements.
+    pub samples: u32,
+    /// The least, in milliseconds.
+    pub least: u32,
+    /// The mean, in milliseconds.
+    pub mean: u32,
+    /// The greatest, in milliseconds.
+    pub greatest: u32,
 }

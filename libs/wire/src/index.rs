@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use reelay_model::{FieldError, Offset, Ticks};
+use reelay_model::{Epoch, FieldError, Offset, Ticks};
 
 use crate::{InitHash, WireError, proto};
 
@@ -21,9 +21,12 @@ pub struct PartIndex {
     pub independent: bool,
 }
 
-/// A finished segment of a track. Its identity, times and format are in the record's header.
+/// A finished segment of a track. Its track, number, times and format are in the record's header.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexRecord {
+    /// Epoch of the segment; the header's epoch is that of the index record's writer, which may
+    /// be a later owner that indexed what its predecessor left unindexed.
+    pub epoch: Epoch,
     /// The parts in order; none for a gap.
     pub parts: Vec<PartIndex>,
     /// SHA-256 of the init segment; absent for a gap.
@@ -55,6 +58,7 @@ impl IndexRecord {
     /// The record in bytes.
     pub fn encode(&self) -> Bytes {
         proto::IndexRecord {
+            epoch: self.epoch.0,
             parts: self
                 .parts
                 .iter()
@@ -121,6 +125,7 @@ impl IndexRecord {
             .into());
         }
         Ok(Self {
+            epoch: Epoch(proto.epoch),
             parts,
             init_hash,
             init_length: proto.init_length,
