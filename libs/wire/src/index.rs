@@ -37,8 +37,9 @@ pub struct IndexRecord {
 
 impl IndexRecord {
     /// The index record of a gap: no parts.
-    pub const fn gap() -> Self {
+    pub const fn gap(epoch: Epoch) -> Self {
         Self {
+            epoch,
             parts: Vec::new(),
             init_hash: None,
             init_length: 0,
