@@ -121,6 +121,7 @@ fn index() -> impl Strategy<Value = IndexRecord> {
             .collect();
         let init_hash = (!parts.is_empty()).then_some(InitHash(hash));
         IndexRecord {
+            epoch: Epoch(init_length.into()),
             parts,
             init_hash,
             init_length,
