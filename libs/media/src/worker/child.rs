@@ -1,0 +1,90 @@
+//! The worker process itself.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+};
+
+use nix::sys::{prctl, signal::Signal};
+use tracing::error;
+
+use super::{
+    frame::{Command, read_command},
+    output::Output,
+};
+use crate::SourceJob;
+
+/// What a media worker process runs: reads its job from stdin, writes messages to stdout and
+/// logs to stderr, until the job is done or the parent is gone.
+///
+/// Services call it from their `main` when their first argument is a hidden `media-worker`,
+/// before they start anything else.
+pub fn worker_main() -> ExitCode {
+    // The parent's death also closes stdin, but a worker that is stopped or hangs would not see
+    // that.
+    if let Err(error) = prctl::set_pdeathsig(Signal::SIGKILL) {
+        eprintln!("cannot ask for the parent's death signal: {error}");
+        return ExitCode::FAILURE;
+    }
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .without_time()
+        .with_ansi(false)
+        .with_max_level(tracing::Level::WARN)
+        .init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!(%error, "media worker failed");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> io::Result<()> {
+    let job = match read_command(&mut io::stdin().lock())? {
+        Some(Command::Job(job)) => *job,
+        Some(Command::Stop) => return Err(io::Error::other("asked to stop without a job")),
+        // The parent has changed its mind.
+        None => return Ok(()),
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    thread::Builder::new().name("commands".to_owned()).spawn({
+        let stop = stop.clone();
+        move || watch_commands(&stop)
+    })?;
+    let mut output = Output::new(io::stdout().lock());
+    // An output that cannot be written to means that the parent has gone: no failure.
+    let _ = work(&job, &stop, &mut output);
+    Ok(())
+}
+
+/// Runs until the parent is gone, and ends the process then, whatever it is doing.
+fn watch_commands(stop: &AtomicBool) {
+    let mut stdin = io::stdin().lock();
+    loop {
+        match read_command(&mut stdin) {
+            Ok(Some(Command::Stop)) => stop.store(true, Ordering::Relaxed),
+            Ok(Some(Command::Job(_))) => error!("a second job is not possible"),
+            Ok(None) => std::process::exit(0),
+            Err(error) => {
+                error!(%error, "commands cannot be read");
+                std::process::exit(1);
+            }
+        }
+    }
+}
+
+fn work<W: Write>(
+    job: &SourceJob,
+    stop: &AtomicBool,
+    output: &mut Output<W>,
+) -> Result<(), super::Gone> {
+    crate::source::run(job, stop, output)?;
+    output.ended()
+}
