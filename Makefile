@@ -57,6 +57,10 @@ fuzz: ## Fuzz every decoder (FUZZ_SECONDS=60 for each)
 	@scripts/install-deps
 	@scripts/fuzz $(or $(FUZZ_SECONDS),10)
 
+.PHONY: schemas
+schemas: web ## Write the generated documents (JSON Schemas, OpenAPI) anew
+	UPDATE_SCHEMAS=1 cargo test -p reelay-model -p reelay-gateway are_not_stale
+
 .PHONY: clean
 clean: ## Remove what was built, and the local Kafka's data
 	cargo clean

@@ -5,6 +5,7 @@
 //! while any one node is dead or frozen.
 
 mod properties;
+mod stale;
 
 use std::{
     fs,
@@ -42,6 +43,7 @@ pub struct KafkaCluster {
 
 #[derive(Debug)]
 struct Broker {
+    dir: PathBuf,
     port: u16,
     process: Process,
 }
@@ -92,12 +94,19 @@ impl KafkaBuilder {
     pub async fn start(self) -> Result<KafkaCluster, Error> {
         fetch_jars().await?;
         let (dir, scratch) = match &self.dir {
-            Some(dir) => (dir.clone(), None),
+            Some(dir) => (
+                std::path::absolute(dir).map_err(Error::io("finding the current folder"))?,
+                None,
+            ),
             None => {
                 let scratch = ScratchDir::new("kafka")?;
                 (scratch.path().to_owned(), Some(scratch))
             }
         };
+        for id in 1..=self.brokers {
+            // Before ports are chosen: it may hold the preferred one.
+            stale::stop_leftover(&node_dir(&dir, id)).await?;
+        }
         let nodes = self.nodes(&dir);
         let cluster_id = random_cluster_id();
         let mut formatting = tokio::task::JoinSet::new();
@@ -120,7 +129,9 @@ impl KafkaBuilder {
         let mut brokers = Vec::new();
         for node in &nodes {
             let process = Process::start(node.process(self.long_lived))?;
+            stale::note(&node.dir, process.pid())?;
             brokers.push(Broker {
+                dir: node.dir.clone(),
                 port: node.port,
                 process,
             });
@@ -148,7 +159,7 @@ impl KafkaBuilder {
         (1..=self.brokers)
             .map(|id| Node {
                 id,
-                dir: dir.join(format!("node-{id}")),
+                dir: node_dir(dir, id),
                 port: port(),
                 controller_port: free_port(),
             })
@@ -244,8 +255,10 @@ impl KafkaCluster {
     /// # Errors
     /// As [`KafkaBuilder::start`].
     pub async fn restart(&self, index: usize) -> Result<(), Error> {
-        self.broker(index).restart()?;
-        self.brokers[index].ready().await
+        let broker = &self.brokers[index];
+        broker.process.restart()?;
+        stale::note(&broker.dir, broker.process.pid())?;
+        broker.ready().await
     }
 
     /// Stops all brokers cleanly, all at once.
@@ -274,6 +287,10 @@ impl Broker {
         up.await
             .map_err(|timeout| self.process.error(timeout.to_string()))?
     }
+}
+
+fn node_dir(dir: &Path, id: u16) -> PathBuf {
+    dir.join(format!("node-{id}"))
 }
 
 /// A prefix for the topics of one test in a cluster that it shares: `<name>-<random>.`.

@@ -7,6 +7,9 @@ use crate::{process::ProcessSpec, project_root};
 /// `message.max.bytes` of the brokers: a chunk with its init segment must fit.
 pub const MAX_MESSAGE_BYTES: u32 = 8 << 20;
 
+/// The name of a node's configuration file.
+pub(super) const PROPERTIES: &str = "server.properties";
+
 /// One node: broker and controller.
 #[derive(Debug, Clone)]
 pub(super) struct Node {
@@ -26,7 +29,7 @@ impl Node {
     }
 
     pub fn properties_path(&self) -> PathBuf {
-        self.dir.join("server.properties")
+        self.dir.join(PROPERTIES)
     }
 
     fn data_dir(&self) -> PathBuf {

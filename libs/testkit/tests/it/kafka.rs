@@ -148,7 +148,7 @@ async fn three_brokers_go_on_without_any_one_of_them() {
 }
 
 #[tokio::test]
-async fn a_cluster_in_a_folder_finds_its_data_again() {
+async fn a_cluster_in_a_folder_finds_its_data_again_and_replaces_one_left_behind_there() {
     let dir = reelay_testkit::ScratchDir::new("kept").unwrap();
     let start = || {
         KafkaCluster::builder(1)
@@ -164,4 +164,11 @@ async fn a_cluster_in_a_folder_finds_its_data_again() {
 
     let second = start().await.unwrap();
     assert_eq!(consumed(&second, "kept").await, "still here\n");
+
+    let third = start().await.unwrap();
+    assert!(
+        second.broker(0).exit_status().is_some(),
+        "two brokers on one folder"
+    );
+    assert_eq!(consumed(&third, "kept").await, "still here\n");
 }
