@@ -1,6 +1,8 @@
 //! Arguments that services share. Flatten them into a service's own clap arguments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use reelay_bus::{BusConfig, Profile, Security};
 
 /// What a deployment's Kafka looks like: the settings that its topics must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -70,6 +72,10 @@ pub struct KafkaArgs {
     #[arg(long, value_name = "FILE", requires = "kafka_certificate_file")]
     pub kafka_key_file: Option<PathBuf>,
 
+    /// File that holds what the key is encrypted with.
+    #[arg(long, value_name = "FILE")]
+    pub kafka_key_password_file: Option<PathBuf>,
+
     /// SASL mechanism, such as SCRAM-SHA-512.
     #[arg(long, value_name = "MECHANISM")]
     pub kafka_sasl_mechanism: Option<String>,
@@ -85,6 +91,66 @@ pub struct KafkaArgs {
     /// Setting of the Kafka client library, name=value; may be given again.
     #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = option)]
     pub kafka_options: Vec<KafkaOption>,
+}
+
+/// A file that holds a secret could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read --{flag} {path}: {source}")]
+pub struct SecretError {
+    flag: &'static str,
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl KafkaArgs {
+    /// The settings of the bus; brokers know the process as `client_id`.
+    ///
+    /// # Errors
+    /// A file that holds a secret cannot be read.
+    pub fn bus_config(&self, client_id: &str) -> Result<BusConfig, SecretError> {
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let plaintext = self.kafka_security_protocol == KafkaSecurityProtocol::Plaintext;
+        Ok(BusConfig {
+            bootstrap_servers: self.kafka_bootstrap_servers.clone(),
+            client_id: client_id.to_owned(),
+            topic_prefix: self.topic_prefix.clone(),
+            profile: match self.kafka_profile {
+                KafkaProfile::Single => Profile::Single,
+                KafkaProfile::Production => Profile::Production,
+            },
+            security: Security {
+                protocol: (!plaintext).then(|| self.kafka_security_protocol.as_str().to_owned()),
+                ca_location: text(&self.kafka_ca_file),
+                certificate_location: text(&self.kafka_certificate_file),
+                key_location: text(&self.kafka_key_file),
+                key_password: secret(
+                    "kafka-key-password-file",
+                    self.kafka_key_password_file.as_deref(),
+                )?,
+                sasl_mechanism: self.kafka_sasl_mechanism.clone(),
+                sasl_username: self.kafka_sasl_username.clone(),
+                sasl_password: secret(
+                    "kafka-sasl-password-file",
+                    self.kafka_sasl_password_file.as_deref(),
+                )?,
+            },
+            overrides: self
+                .kafka_options
+                .iter()
+                .map(|option| (option.name.clone(), option.value.clone()))
+                .collect(),
+        })
+    }
+}
+
+fn secret(flag: &'static str, path: Option<&Path>) -> Result<Option<String>, SecretError> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|source| SecretError {
+        flag,
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
 }
 
 /// One setting of the Kafka client library.
@@ -167,5 +233,50 @@ fn option(text: &str) -> Result<KafkaOption, String> {
             value: value.trim().to_owned(),
         }),
         _ => Err("allowed: name=value".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Whole {
+        #[command(flatten)]
+        kafka: KafkaArgs,
+    }
+
+    #[test]
+    fn a_password_comes_from_its_file_and_is_not_shown() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "hunter2\n").unwrap();
+        let whole = Whole::parse_from([
+            "x",
+            "--kafka-security-protocol=sasl-ssl",
+            "--kafka-sasl-password-file",
+            file.path().to_str().unwrap(),
+            "--kafka-option=socket.keepalive.enable=false",
+        ]);
+        let config = whole.kafka.bus_config("reelay-test").unwrap();
+        assert_eq!(config.security.protocol.as_deref(), Some("sasl_ssl"));
+        assert_eq!(config.security.sasl_password.as_deref(), Some("hunter2"));
+        assert!(!format!("{config:?}").contains("hunter2"));
+        assert_eq!(config.overrides["socket.keepalive.enable"], "false");
+    }
+
+    #[test]
+    fn servers_are_hosts_with_ports() {
+        for (servers, valid) in [
+            ("a:9092", true),
+            ("a:9092, b:9093", true),
+            ("a", false),
+            (":1", false),
+            ("a:0", false),
+        ] {
+            let parsed = Whole::try_parse_from(["x", "--kafka-bootstrap-servers", servers]);
+            assert_eq!(parsed.is_ok(), valid, "{servers}");
+        }
     }
 }

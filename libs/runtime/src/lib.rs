@@ -14,6 +14,7 @@ mod panic;
 mod service;
 mod signal;
 pub mod telemetry;
+pub mod topics;
 pub mod trace;
 
 pub use health::{Check, Health};
