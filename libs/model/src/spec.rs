@@ -131,7 +131,7 @@ impl StreamSpec {
             Some(seconds) => keep(GreatestSegment::from_seconds(seconds), &mut errors),
         };
         if let Some(name) = &raw.name
-            && !((1..=100).contains(&name.chars().count()) && !name.chars().any(char::is_control))
+            && (!(1..=100).contains(&name.chars().count()) || name.chars().any(char::is_control))
         {
             errors.push(FieldError::new(
                 "name",

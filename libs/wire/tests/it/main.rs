@@ -1,5 +1,7 @@
 //! Promises of the record format: what is written reads back equal, and no bytes panic a decoder.
 
+#![allow(clippy::unwrap_used)]
+
 use proptest::{collection::vec, option, prelude::*};
 use reelay_wire::{
     Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce, Opening,
