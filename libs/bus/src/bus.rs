@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rdkafka::{
@@ -189,28 +189,38 @@ impl Bus {
             .await
     }
 
-    /// Runs a question of librdkafka's blocking interface on a thread for blocking work.
+    /// Runs a question of librdkafka's blocking interface on a thread for blocking work. While
+    /// leaders move or brokers are away it is asked again, for 10 s.
     pub(crate) async fn query<T: Send + 'static>(
         &self,
         what: &'static str,
         topic: &Topic,
         partition: i32,
-        question: impl FnOnce(&BaseConsumer<LogContext>) -> KafkaResult<T> + Send + 'static,
+        question: impl Fn(&BaseConsumer<LogContext>) -> KafkaResult<T> + Send + 'static,
     ) -> Result<T> {
         let client = self.query_client()?;
-        tokio::task::spawn_blocking(move || {
-            // Without a group nothing else polls this client: its log lines wait here.
-            let _ = client.poll(Duration::ZERO);
-            question(&client)
-        })
-        .await
-        .map_err(|_| BusError::ShuttingDown)?
-        .map_err(|source| BusError::Query {
-            what,
-            topic: topic.clone(),
-            partition,
-            source,
-        })
+        let asking = move || {
+            let end = Instant::now() + QUERY_TIMEOUT;
+            loop {
+                // Without a group nothing else polls this client: its log lines wait here.
+                let _ = client.poll(Duration::ZERO);
+                match question(&client) {
+                    Err(error) if passes(&error) && Instant::now() < end => {
+                        std::thread::sleep(Duration::from_millis(100));
+                    }
+                    answer => return answer,
+                }
+            }
+        };
+        let answer = tokio::task::spawn_blocking(asking).await;
+        answer
+            .map_err(|_| BusError::ShuttingDown)?
+            .map_err(|source| BusError::Query {
+                what,
+                topic: topic.clone(),
+                partition,
+                source,
+            })
     }
 
     fn query_client(&self) -> Result<Arc<BaseConsumer<LogContext>>> {
@@ -232,4 +242,25 @@ impl Bus {
         *queries = Some(Arc::clone(&client));
         Ok(client)
     }
+}
+
+/// Whether an error is that of a cluster on the move.
+fn passes(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::NotLeaderForPartition
+                | Code::LeaderNotAvailable
+                | Code::ReplicaNotAvailable
+                | Code::OffsetNotAvailable
+                | Code::FencedLeaderEpoch
+                | Code::UnknownLeaderEpoch
+                | Code::BrokerTransportFailure
+                | Code::AllBrokersDown
+                | Code::NetworkException
+                | Code::OperationTimedOut
+                | Code::RequestTimedOut
+        )
+    )
 }

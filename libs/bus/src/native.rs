@@ -330,9 +330,10 @@ fn rebalance(raw: &RawEvent) -> Option<Event> {
         _ => return None,
     };
     let mut partitions = TopicPartitionList::new();
-    if let Some(list) = list {
+    // An empty list has a null pointer for its elements.
+    if let Some(list) = list.filter(|list| list.cnt > 0) {
         // SAFETY: `elems` has `cnt` elements, each with a C string for a topic.
-        let elements = unsafe { slice::from_raw_parts(list.elems, list.cnt.max(0) as usize) };
+        let elements = unsafe { slice::from_raw_parts(list.elems, list.cnt as usize) };
         for element in elements {
             // SAFETY: as above.
             let name = unsafe { CStr::from_ptr(element.topic) };

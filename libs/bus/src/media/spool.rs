@@ -362,3 +362,6 @@ impl<R> Gap<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
