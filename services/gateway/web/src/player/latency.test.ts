@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { glassLatencyMs, latencyWords, pace } from "./latency";
+
+const steady = { latency: 0.65, target: 0.6, ahead: 0.5, rate: 1 };
+
+test("near the target it plays as it is", () => {
+  expect(pace(steady)).toEqual({ seek: false, rate: 1 });
+  expect(pace({ ...steady, latency: 0.74 })).toEqual({ seek: false, rate: 1 });
+});
+
+test("behind the target it catches up, never by more than 6%", () => {
+  expect(pace({ ...steady, latency: 0.8, ahead: 0.7 })).toEqual({ seek: false, rate: 1.03 });
+  expect(pace({ ...steady, latency: 4, ahead: 3.8 })).toEqual({ seek: false, rate: 1.06 });
+});
+
+test("catching up ends at the target, not at the place where it began", () => {
+  expect(pace({ ...steady, latency: 0.72, rate: 1.03 })).toEqual({ seek: false, rate: 1.03 });
+  expect(pace({ ...steady, latency: 0.61, rate: 1.03 })).toEqual({ seek: false, rate: 1 });
+});
+
+test("it does not run into an empty buffer", () => {
+  expect(pace({ ...steady, latency: 1.5, ahead: 0.2 })).toEqual({ seek: false, rate: 1 });
+  expect(pace({ ...steady, ahead: 0.1 })).toEqual({ seek: false, rate: 0.96 });
+});
+
+test("far behind it jumps", () => {
+  expect(pace({ ...steady, latency: 5, ahead: 4 })).toEqual({ seek: true });
+});
+
+test("it comes to rest at the target from either side", () => {
+  // A player simulated in steps of 250 ms: what it plays beyond real time is latency won.
+  for (const start of [0.35, 0.6, 0.9, 2, 4.5]) {
+    let latency = start;
+    let rate = 1;
+    for (let step = 0; step < 1200; step++) {
+      const next = pace({ latency, target: 0.6, ahead: Math.max(0, latency - 0.1), rate });
+      if (next.seek) latency = 0.6;
+      else {
+        rate = next.rate;
+        latency -= (rate - 1) * 0.25;
+      }
+    }
+    expect(latency).toBeGreaterThan(0.38);
+    expect(latency).toBeLessThan(0.76);
+  }
+});
+
+test("the latency is told by the gateway's clock", () => {
+  expect(glassLatencyMs(10_000, 500, new Date(9_400))).toBe(1100);
+  expect(glassLatencyMs(10_000, null, new Date(9_400))).toBeNull();
+  expect(glassLatencyMs(10_000, 0, null)).toBeNull();
+  expect(glassLatencyMs(10_000, 0, new Date(10_500))).toBeNull();
+  expect(glassLatencyMs(10_000, 0, new Date(NaN))).toBeNull();
+});
+
+test("the latency in words", () => {
+  expect([null, 1049, 9949, 9950, 61_000, 200_000].map(latencyWords)).toEqual([
+    "–",
+    "1.0 s",
+    "9.9 s",
+    "10 s",
+    "61 s",
+    "3 min",
+  ]);
+});

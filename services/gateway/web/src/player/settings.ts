@@ -1,0 +1,52 @@
+// How hls.js is set up.
+import type { HlsConfig } from "hls.js";
+
+/** Low latency, for the player. */
+export const lowLatency: Partial<HlsConfig> = {
+  lowLatencyMode: true,
+  // fMP4 passes through unchanged: a worker would cost its start-up time and a blob address, and save nothing.
+  enableWorker: false,
+  // The live position is the playlist's PART-HOLD-BACK behind the edge; a stall moves it back by this step.
+  liveSyncOnStallIncrease: 0.1,
+  // The engine sets the pace itself: hls.js only catches up with more than a second in the buffer.
+  maxLiveSyncPlaybackRate: 1,
+  backBufferLength: 10,
+  maxBufferLength: 10,
+  maxMaxBufferLength: 20,
+  startFragPrefetch: true,
+  testBandwidth: false,
+  // Start with the best rendition: on a slow line the first segments say so soon enough.
+  abrEwmaDefaultEstimate: 5_000_000,
+  useMediaCapabilities: false,
+  // Nothing of these is in our streams.
+  enableEmsgMetadataCues: false,
+  enableID3MetadataCues: false,
+  enableDateRangeMetadataCues: false,
+  enableInterstitialPlayback: false,
+  // The loader retries at other gateways and sits out short outages; these bound what lies beyond.
+  manifestLoadPolicy: {
+    default: {
+      maxTimeToFirstByteMs: 4_000,
+      maxLoadTimeMs: 8_000,
+      timeoutRetry: null,
+      errorRetry: null,
+    },
+  },
+  playlistLoadPolicy: {
+    default: {
+      // A blocking reload is held for three part targets at most, 0.6 s.
+      maxTimeToFirstByteMs: 4_000,
+      maxLoadTimeMs: 8_000,
+      timeoutRetry: { maxNumRetry: 20, retryDelayMs: 200, maxRetryDelayMs: 2_000 },
+      errorRetry: { maxNumRetry: 20, retryDelayMs: 200, maxRetryDelayMs: 2_000 },
+    },
+  },
+  fragLoadPolicy: {
+    default: {
+      maxTimeToFirstByteMs: 4_000,
+      maxLoadTimeMs: 20_000,
+      timeoutRetry: { maxNumRetry: 4, retryDelayMs: 100, maxRetryDelayMs: 1_000 },
+      errorRetry: { maxNumRetry: 4, retryDelayMs: 200, maxRetryDelayMs: 1_000 },
+    },
+  },
+};
