@@ -39,6 +39,12 @@ soak: deps web ## Run the long tests (those that take more than a minute)
 	cargo build --workspace --bins
 	cargo test --workspace -- --ignored --test-threads=1
 
+.PHONY: bench
+bench: web ## Measure, beside the peers, and print the table of docs/benchmarks.md
+	@scripts/install-deps --bench
+	@scripts/kafka-jars
+	@scripts/bench
+
 .PHONY: lint
 lint: web ## Check formatting, lints, dependency rules, licences and sources
 	cargo fmt --all --check
