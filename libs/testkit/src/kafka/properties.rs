@@ -147,6 +147,13 @@ pub(super) fn java_options(long_lived: bool) -> Vec<OsString> {
     };
     let mut logging = OsString::from("-Dlog4j2.configurationFile=");
     logging.push(root.join("kafka/log4j2.xml"));
+    // Java itself sees whether the archive fits this Java and these jars.
+    let archive = root.join(".run/kafka/libs/broker.jsa");
+    if archive.exists() {
+        let mut option = OsString::from("-XX:SharedArchiveFile=");
+        option.push(archive);
+        options.push(option);
+    }
     options.extend([
         OsString::from("-Djava.awt.headless=true"),
         logging,
