@@ -43,17 +43,18 @@ function compressed(): Plugin {
   return {
     name: "compressed",
     apply: "build",
-    generateBundle(_options, bundle) {
-      for (const file of Object.values(bundle)) {
-        const text = file.type === "chunk" ? file.code : file.source;
-        if (!/\.(js|css)$/.test(file.fileName) || text.length < 1024) continue;
-        // `mtime` stays 0 in zlib's header: the same source gives the same bytes.
-        this.emitFile({
-          type: "asset",
-          fileName: `${file.fileName}.gz`,
-          source: gzipSync(text, { level: 9 }),
-        });
-      }
+    generateBundle: {
+      // After all others: they still change the scripts.
+      order: "post",
+      handler(_options, bundle) {
+        for (const file of Object.values(bundle)) {
+          const text = file.type === "chunk" ? file.code : file.source;
+          if (!/\.(js|css)$/.test(file.fileName) || text.length < 1024) continue;
+          // zlib leaves the time out of its header: the same source gives the same bytes.
+          const source = gzipSync(text, { level: 9 });
+          this.emitFile({ type: "asset", fileName: `${file.fileName}.gz`, source });
+        }
+      },
     },
   };
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { applyUpdate, inOrder, summary } from "./streams";
+import { applyUpdate, inOrder, sentence, summary } from "./streams";
 import type { Phase, StreamView, Streams, Update } from "./types";
 
 function stream(id: string, phase: Phase = "live", name?: string): StreamView {
@@ -43,4 +43,10 @@ test("streams stand in the order people expect", () => {
     ],
   });
   expect(ids(streams)).toEqual(["y", "x", "a", "b"]);
+});
+
+test("a message becomes a sentence", () => {
+  expect(sentence(" the file is gone ")).toBe("The file is gone.");
+  expect(sentence("Really?")).toBe("Really?");
+  expect(sentence("")).toBe("");
 });

@@ -49,3 +49,11 @@ export function summary(streams: Streams): string {
     .map((phase) => `${counts.get(phase)} ${phaseWords[phase].toLowerCase()}`)
     .join(", ");
 }
+
+/** Messages of the API are lower-case and without an end, as they also stand in logs. */
+export function sentence(text: string): string {
+  const trimmed = text.trim();
+  if (!trimmed) return "";
+  const capital = trimmed[0]!.toUpperCase() + trimmed.slice(1); // not empty
+  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+}

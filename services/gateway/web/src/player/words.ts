@@ -1,4 +1,5 @@
 // What the player says over the picture: never a code, always what is wrong and what happens next.
+import { sentence } from "../api/streams";
 import type { StreamView } from "../api/types";
 
 /** What keeps the engine from playing, if anything does. */
@@ -29,13 +30,6 @@ const again = (retryInMs: number | null): string =>
   retryInMs === null || retryInMs < 1000
     ? "Trying again now."
     : `Trying again in ${Math.round(retryInMs / 1000)} s.`;
-
-const sentence = (text: string): string => {
-  const trimmed = text.trim();
-  if (!trimmed) return "";
-  const capital = trimmed[0]!.toUpperCase() + trimmed.slice(1); // not empty
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
-};
 
 /**
  * The words for a state of the player. `stream` is what the gateway says of the stream: undefined

@@ -70,3 +70,10 @@ test("a clock that steps back takes nothing away", () => {
   session.become("playing", 500);
   expect(session.take(1_500, wall)?.watchedMs).toBe(1000);
 });
+
+test("next to nothing waits for the next report", () => {
+  const session = started();
+  session.take(10_000, wall);
+  expect(session.take(10_003, wall)).toBeNull();
+  expect(session.take(11_000, wall)).toMatchObject({ sequence: 1, watchedMs: 1000 });
+});

@@ -22,6 +22,9 @@ export interface QoeReport {
   bandwidth: number | null;
 }
 
+/** Less than this is left for the next report: leaving a page tells of it more than once. */
+const leastMs = 50;
+
 type State = "idle" | "playing" | "stalled";
 
 const nothing = () => ({
@@ -97,15 +100,17 @@ export class QoeSession {
     const { watchedMs, stalledMs, ...counts } = this.#period;
     const latencies = this.#latencies;
     const empty =
-      watchedMs < 1 &&
-      stalledMs < 1 &&
+      watchedMs + stalledMs < leastMs &&
       counts.startupMs === null &&
       counts.stalls + counts.switches + counts.errors + counts.failovers === 0;
+    if (empty) {
+      if (watchedMs + stalledMs === 0) this.#fromMs = nowMs;
+      return null;
+    }
     const fromWallMs = wallMs - (nowMs - this.#fromMs);
     this.#fromMs = nowMs;
     this.#period = nothing();
     this.#latencies = [];
-    if (empty) return null;
     return {
       stream: this.stream,
       uid: this.uid,

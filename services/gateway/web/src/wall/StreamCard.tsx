@@ -1,6 +1,6 @@
 // One stream on the wall: its picture, its name, how it fares.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { titleOf, wordForPhase } from "../api/streams";
+import { sentence, titleOf, wordForPhase } from "../api/streams";
 import type { Problem, StreamView } from "../api/types";
 import { Icon } from "../design/Icon";
 import { masterPath, watchPath } from "../player/address";
@@ -88,9 +88,10 @@ export function StreamCard({ stream, director, onEdit, onRemove }: Props) {
 function ProblemWords({ problem }: { problem: Problem }) {
   return (
     <p class="card-problem">
-      {problem.message}
-      {problem.next && <span class="next"> {problem.next}</span>}
-      <span class="since"> Since {sinceWords(problem.since, Date.now())}.</span>
+      {sentence(problem.message)}{" "}
+      <span class="aside">
+        Since {sinceWords(problem.since, Date.now())}. {sentence(problem.next)}
+      </span>
     </p>
   );
 }
