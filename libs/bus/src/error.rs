@@ -42,16 +42,14 @@ pub enum BusError {
         source: KafkaError,
     },
     /// A partition could not be taken up or let go.
-    #[error("cannot {what} topic {topic}, partition {partition}, at {at}: {source}")]
+    #[error("cannot {what} of topic {topic}, partition {partition}: {source}")]
     Assign {
-        /// What was tried.
-        what: &'static str,
+        /// What was tried, with the position.
+        what: Box<str>,
         /// The topic.
         topic: Topic,
         /// The partition.
         partition: i32,
-        /// The position.
-        at: String,
         /// What librdkafka said.
         source: KafkaError,
     },

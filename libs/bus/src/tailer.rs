@@ -1,6 +1,6 @@
 //! Follows any partitions, without a group: the gateway's watched streams, an owner's own index.
 
-use std::collections::{HashMap, VecDeque};
+use std::{collections::HashMap, fmt, time::Duration};
 
 use rdkafka::{
     Offset as NativeOffset, TopicPartitionList, consumer::Consumer as _, types::RDKafkaErrorCode,
@@ -28,11 +28,28 @@ pub enum StartAt {
 }
 
 impl StartAt {
+    const fn offset(self) -> Option<Offset> {
+        match self {
+            Self::Offset(offset) => Some(offset),
+            Self::Beginning | Self::End => None,
+        }
+    }
+
     pub(crate) const fn native(self) -> NativeOffset {
         match self {
             Self::Beginning => NativeOffset::Beginning,
             Self::End => NativeOffset::End,
             Self::Offset(offset) => NativeOffset::Offset(offset),
+        }
+    }
+}
+
+impl fmt::Display for StartAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Beginning => f.write_str("the beginning"),
+            Self::End => f.write_str("the end"),
+            Self::Offset(offset) => write!(f, "offset {offset}"),
         }
     }
 }
@@ -105,14 +122,21 @@ pub struct Tailer {
     /// Runs on; tells whether an answer is about this following of a partition or an earlier one.
     generation: u64,
     /// Watermarks asked for to get a lost position going again.
-    moves: JoinSet<(Topic, i32, u64, Offset, Result<(Offset, Offset)>)>,
-    pending: VecDeque<TailEvent>,
+    moves: JoinSet<(Lost, Result<(Offset, Offset)>)>,
 }
 
 struct Followed {
     generation: u64,
-    /// The offset of the next record, once that is known.
-    next: Option<Offset>,
+    /// Where the reader goes on: exactly, once that is known.
+    next: StartAt,
+}
+
+/// A position that is not in the log.
+struct Lost {
+    topic: Topic,
+    partition: i32,
+    generation: u64,
+    from: StartAt,
 }
 
 impl Tailer {
@@ -129,7 +153,6 @@ impl Tailer {
             followed: HashMap::new(),
             generation: 0,
             moves: JoinSet::new(),
-            pending: VecDeque::new(),
         })
     }
 
@@ -140,15 +163,13 @@ impl Tailer {
     /// If librdkafka refuses, as it does for a partition below 0.
     pub fn follow(&mut self, topic: Topic, partition: i32, start: StartAt) -> Result<()> {
         self.unfollow(&topic, partition)?;
-        self.assign(&topic, partition, start)?;
+        self.change(&topic, partition, Some(start))?;
         self.generation += 1;
-        let next = match start {
-            StartAt::Offset(offset) => Some(offset),
-            StartAt::Beginning | StartAt::End => None,
+        let followed = Followed {
+            generation: self.generation,
+            next: start,
         };
-        let generation = self.generation;
-        self.followed
-            .insert((topic, partition), Followed { generation, next });
+        self.followed.insert((topic, partition), followed);
         Ok(())
     }
 
@@ -161,13 +182,7 @@ impl Tailer {
         if self.followed.remove(&key).is_none() {
             return Ok(());
         }
-        self.pending.retain(|event| match event {
-            TailEvent::Moved {
-                topic, partition, ..
-            } => (topic, *partition) != (&key.0, key.1),
-            _ => true,
-        });
-        self.change("let go of", topic, partition, None)
+        self.change(topic, partition, None)
     }
 
     /// Whether a partition is followed.
@@ -177,20 +192,18 @@ impl Tailer {
 
     /// The offset of the next record of a followed partition; `None` until that is known.
     pub fn position(&self, topic: &Topic, partition: i32) -> Option<Offset> {
-        self.followed.get(&(topic.clone(), partition))?.next
+        self.followed
+            .get(&(topic.clone(), partition))?
+            .next
+            .offset()
     }
 
     /// What comes next. Never ends; waits for ever if nothing is followed. Cancel safe.
     pub async fn next(&mut self) -> TailEvent {
         loop {
-            if let Some(event) = self.pending.pop_front() {
-                return event;
-            }
             let event = tokio::select! {
                 biased;
-                Some(Ok((topic, partition, generation, from, marks))) = self.moves.join_next() => {
-                    self.moved(topic, partition, generation, from, marks)
-                }
+                Some(Ok((lost, marks))) = self.moves.join_next() => self.moved(lost, marks),
                 event = self.native.next() => self.seen(event),
             };
             if let Some(event) = event {
@@ -204,7 +217,7 @@ impl Tailer {
             Event::Record(record) => {
                 let key = (record.topic.clone(), record.partition);
                 let followed = self.followed.get_mut(&key)?;
-                followed.next = Some(record.offset + 1);
+                followed.next = StartAt::Offset(record.offset + 1);
                 count_read(&record);
                 Some(TailEvent::Record(record))
             }
@@ -215,10 +228,10 @@ impl Tailer {
             } => {
                 let followed = self.followed.get_mut(&(topic.clone(), partition))?;
                 // An end of an earlier following of the partition may still lie in the queue.
-                if followed.next.is_some_and(|next| next > offset) {
+                if followed.next.offset().is_some_and(|next| next > offset) {
                     return None;
                 }
-                followed.next = Some(offset);
+                followed.next = StartAt::Offset(offset);
                 Some(TailEvent::End {
                     topic,
                     partition,
@@ -264,57 +277,58 @@ impl Tailer {
         let Some(followed) = self.followed.get(&key) else {
             return;
         };
-        let from = followed.next.unwrap_or(lost);
-        if lost >= 0 && from != lost {
+        let from = followed.next;
+        if lost >= 0 && from.offset().is_some_and(|from| from != lost) {
             // About an earlier following of the partition.
             return;
         }
         let (topic, partition) = key;
-        let (bus, generation) = (self.bus.clone(), followed.generation);
+        let lost = Lost {
+            topic,
+            partition,
+            generation: followed.generation,
+            from,
+        };
+        self.ask_watermarks(lost, Duration::ZERO);
+    }
+
+    fn ask_watermarks(&mut self, lost: Lost, after: Duration) {
+        let bus = self.bus.clone();
         self.moves.spawn(async move {
-            let marks = bus.watermarks(&topic, partition).await;
-            (topic, partition, generation, from, marks)
+            tokio::time::sleep(after).await;
+            let marks = bus.watermarks(&lost.topic, lost.partition).await;
+            (lost, marks)
         });
     }
 
-    fn moved(
-        &mut self,
-        topic: Topic,
-        partition: i32,
-        generation: u64,
-        from: Offset,
-        marks: Result<(Offset, Offset)>,
-    ) -> Option<TailEvent> {
-        let key = (topic.clone(), partition);
-        if self.followed.get(&key)?.generation != generation {
+    fn moved(&mut self, lost: Lost, marks: Result<(Offset, Offset)>) -> Option<TailEvent> {
+        let key = (lost.topic.clone(), lost.partition);
+        if self.followed.get(&key)?.generation != lost.generation {
             return None;
         }
-        let to = match marks {
-            Ok((low, high)) => from.clamp(low, high),
-            Err(error) => {
+        let from = lost.from;
+        let trouble = |error: BusError| {
+            Some(TailEvent::Trouble {
+                partition: Some(key.clone()),
+                reason: error.to_string(),
+            })
+        };
+        let to = match (marks, from) {
+            (Ok((low, _)), StartAt::Beginning) => low,
+            (Ok((_, high)), StartAt::End) => high,
+            (Ok((low, high)), StartAt::Offset(from)) => from.clamp(low, high),
+            (Err(error), _) => {
                 // Asked again, after a breath.
-                let bus = self.bus.clone();
-                self.moves.spawn(async move {
-                    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-                    let marks = bus.watermarks(&topic, partition).await;
-                    (topic, partition, generation, from, marks)
-                });
-                return Some(TailEvent::Trouble {
-                    partition: Some(key),
-                    reason: error.to_string(),
-                });
+                self.ask_watermarks(lost, Duration::from_millis(200));
+                return trouble(error);
             }
         };
+        let (topic, partition) = key.clone();
         if let Err(error) = self.follow(topic.clone(), partition, StartAt::Offset(to)) {
-            return Some(TailEvent::Trouble {
-                partition: Some(key),
-                reason: error.to_string(),
-            });
+            return trouble(error);
         }
-        if from == to {
-            // The error was not about the position after all: read on where we were.
-            return None;
-        }
+        // Else the error was not about the position after all: it reads on where it was.
+        let from = from.offset().filter(|from| *from != to)?;
         tracing::warn!(%topic, partition, from, to, "position is not in the log any more");
         Some(TailEvent::Moved {
             topic,
@@ -324,17 +338,8 @@ impl Tailer {
         })
     }
 
-    fn assign(&self, topic: &Topic, partition: i32, start: StartAt) -> Result<()> {
-        self.change("follow", topic, partition, Some(start))
-    }
-
-    fn change(
-        &self,
-        what: &'static str,
-        topic: &Topic,
-        partition: i32,
-        start: Option<StartAt>,
-    ) -> Result<()> {
+    /// Takes a partition up, or lets it go.
+    fn change(&self, topic: &Topic, partition: i32, start: Option<StartAt>) -> Result<()> {
         let Some(client) = self.native.client() else {
             return Err(BusError::ShuttingDown);
         };
@@ -350,10 +355,12 @@ impl Tailer {
             }
         };
         changed.map_err(|source| BusError::Assign {
-            what,
+            what: match start {
+                Some(start) => format!("read from {start}").into(),
+                None => "end the reading".into(),
+            },
             topic: topic.clone(),
             partition,
-            at: start.map_or_else(|| "any offset".to_owned(), |start| format!("{start:?}")),
             source,
         })
     }
