@@ -10,11 +10,19 @@
 //! `line` puts them on one time line, `segmenter` cuts them into parts and segments (plain
 //! functions of data, no FFmpeg), `cmaf` makes boxes of them, `worker` hands them to the parent.
 
+mod av;
+mod camera;
+mod cmaf;
+mod codec;
 mod job;
 mod message;
+mod pace;
+mod publish;
+mod segmenter;
 mod source;
 mod worker;
 
+pub use camera::read_clock;
 pub use job::{Resume, SourceInput, SourceJob, WorkerProgram};
 pub use message::{
     MediaChunk, SourceMessage, SourceProblem, SourceProblemCode, TrackInfo, TracksMessage,

@@ -6,5 +6,6 @@ mod output;
 mod supervisor;
 
 pub use child::worker_main;
+pub(crate) use frame::ChunkHead;
 pub(crate) use output::{Gone, Output};
 pub use supervisor::{SourceWorker, WorkerError};
