@@ -65,7 +65,8 @@ fuzz: ## Fuzz every decoder (FUZZ_SECONDS=60 for each)
 
 .PHONY: schemas
 schemas: web ## Write the generated documents (JSON Schemas, OpenAPI) anew
-	UPDATE_SCHEMAS=1 cargo test -p reelay-model -p reelay-gateway are_not_stale
+	UPDATE_SCHEMAS=1 cargo test -p reelay-model are_not_stale
+	REELAY_WRITE_DOCS=1 cargo test -p reelay-gateway --lib the_copy_in_docs
 
 .PHONY: clean
 clean: ## Remove what was built, and the local Kafka's data

@@ -172,7 +172,7 @@ mod tests {
         let copy = std::fs::read_to_string(COPY).unwrap_or_default();
         assert!(
             copy == text,
-            "docs/api/openapi.json is stale: run `make docs`"
+            "docs/api/openapi.json is stale: run `make schemas`"
         );
     }
 

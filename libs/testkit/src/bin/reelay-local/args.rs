@@ -37,7 +37,7 @@ pub struct Args {
     pub media_dir: Option<PathBuf>,
 
     /// Number of ingest processes.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=16))]
     pub ingests: u16,
 
     /// Number of gateway processes.
