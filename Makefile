@@ -29,8 +29,8 @@ build: web ## Build all programs
 
 .PHONY: test
 test: deps web ## Run all tests: unit, property, model, Kafka, browser
-	cargo test --workspace
 	cargo build --workspace --bins
+	cargo test --workspace
 	cd $(WEB) && npm test
 	cd $(WEB) && REELAY_LOCAL=$(CURDIR)/target/debug/reelay-local npm run test:browser
 

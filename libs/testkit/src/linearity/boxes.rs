@@ -206,14 +206,26 @@ pub fn parse_init(bytes: &[u8]) -> Result<Init, BoxError> {
         return Err(BoxError::Invalid("the timescale is 0"));
     }
     let stsd = child(child(child(media, "minf")?, "stbl")?, "stsd")?;
-    let entries = stsd.get(8..).ok_or_else(|| BoxError::Short("stsd".into()))?;
-    let entry = children(entries)?.into_iter().next().ok_or(BoxError::Missing("sample entry"))?;
+    let entries = stsd
+        .get(8..)
+        .ok_or_else(|| BoxError::Short("stsd".into()))?;
+    let entry = children(entries)?
+        .into_iter()
+        .next()
+        .ok_or(BoxError::Missing("sample entry"))?;
     let format = if entry.kind == *b"avc1" {
         // VisualSampleEntry: 78 bytes in front of its boxes.
-        let inner = entry.body.get(78..).ok_or_else(|| BoxError::Short("avc1".into()))?;
+        let inner = entry
+            .body
+            .get(78..)
+            .ok_or_else(|| BoxError::Short("avc1".into()))?;
         let configuration = child(inner, "avcC")?;
-        let low = configuration.get(4).ok_or_else(|| BoxError::Short("avcC".into()))?;
-        SampleFormat::Avc { length_bytes: usize::from(low & 3) + 1 }
+        let low = configuration
+            .get(4)
+            .ok_or_else(|| BoxError::Short("avcC".into()))?;
+        SampleFormat::Avc {
+            length_bytes: usize::from(low & 3) + 1,
+        }
     } else {
         SampleFormat::Other(entry.kind)
     };
@@ -265,7 +277,12 @@ pub fn parse_chunk(bytes: &[u8], init: &Init) -> Result<Chunk, BoxError> {
     let mut samples = Vec::new();
     let mut first_sample_at = None;
     for run in children(traf)?.into_iter().filter(|b| b.kind == *b"trun") {
-        read_run(run.body, (duration, size, sample_flags), &mut samples, &mut first_sample_at)?;
+        read_run(
+            run.body,
+            (duration, size, sample_flags),
+            &mut samples,
+            &mut first_sample_at,
+        )?;
     }
     if samples.is_empty() {
         return Err(BoxError::Invalid("a chunk without a sample"));
@@ -276,7 +293,12 @@ pub fn parse_chunk(bytes: &[u8], init: &Init) -> Result<Chunk, BoxError> {
     if first_sample_at < payload_at || first_sample_at as u64 + total > bytes.len() as u64 {
         return Err(BoxError::Invalid("samples lie outside the mdat"));
     }
-    Ok(Chunk { track_id, decode_time, samples, first_sample_at })
+    Ok(Chunk {
+        track_id,
+        decode_time,
+        samples,
+        first_sample_at,
+    })
 }
 
 fn read_run(
