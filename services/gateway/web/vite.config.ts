@@ -94,6 +94,6 @@ export default defineConfig({
     },
   },
   test: {
-    include: ["src/**/*.test.ts"],
+    include: ["src/**/*.test.ts", "browser-tests/*.spec.ts"],
   },
 });
