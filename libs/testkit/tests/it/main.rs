@@ -3,4 +3,5 @@
 #![allow(clippy::unwrap_used)]
 
 mod kafka;
+mod linearity;
 mod process;
