@@ -145,8 +145,9 @@ impl IndexReader {
         let Some((epoch, opening)) = &self.opening else {
             return false;
         };
-        // A new uid starts numbering at its claim's offset: nothing came before.
-        let is_first = opening.first_segment.0 == epoch.0;
+        // A new uid starts numbering at its claim's offset: nothing came before. (Repeated
+        // openings, which continue, name later numbers.)
+        let is_first = opening.first_segment.0 == epoch.0 && !opening.continues;
         let target = opening.target_duration_s;
         self.tracks().iter().all(|track| {
             let from_the_first = is_first
