@@ -84,7 +84,12 @@ pub async fn wait_until_fit(
     }
 }
 
-async fn look(bus: &Bus, rungs: &[RungId]) -> Result<(Layout, Vec<Finding>), BusError> {
+/// What the deployment chose, and where its topics differ from what `bus`'s profile wants.
+/// Nothing is waited for and nothing is changed.
+///
+/// # Errors
+/// If the brokers do not answer, or there is no topic `streams`.
+pub async fn look(bus: &Bus, rungs: &[RungId]) -> Result<(Layout, Vec<Finding>), BusError> {
     let partitions = bus.partitions(Topic::Streams).await?;
     let mut options = PlanOptions {
         profile: bus.config().profile,

@@ -10,7 +10,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use reelay_bus::Bus;
-use reelay_runtime::{Runtime, topics};
+use reelay_runtime::{CancellationToken, Runtime, topics};
 use reelay_wire::Topic;
 
 use crate::api::problem::{self, Problem};
@@ -58,12 +58,15 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
     let producer = bus.producer()?;
     let streams = Streams::new(producer.clone(), layout.partitions);
     let status_partitions = bus.partitions(Topic::Status).await?;
-    let followed = tokio::spawn(follow(
+    // Edits that are on their way when the stop comes still have to be read back.
+    let served = CancellationToken::new();
+    let _end = served.clone().drop_guard();
+    tokio::spawn(follow(
         streams.clone(),
         bus.clone(),
         status_partitions,
         streams_check,
-        shutdown.clone(),
+        served.clone(),
     ));
     let live = Live::start(
         bus.clone(),
@@ -95,7 +98,6 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
     serve(listener, app, options, shutdown)
         .await
         .context("serving ended")?;
-    followed.abort();
     Ok(())
 }
 
@@ -105,9 +107,9 @@ fn router(api: Api, guard: Guard, live: Live) -> Router {
     let pages = web::router(&api.alternates);
     Router::new()
         .merge(api::router(api, guard.clone()))
-        .merge(pages)
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "not-found") })
         .layer(from_fn(problem::normalise))
+        .merge(pages)
         .merge(media)
         .layer(from_fn_with_state(guard, guard::known_host))
         .layer(from_fn(guard::security_headers))

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::api::problem::Problem;
 use crate::guard::{Origin, content_security_policy};
 
 const NOT_BUILT: &str = "The web app is not part of this build.\n\n\
@@ -76,7 +77,7 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
 /// one who has it.
 fn file(name: &str, request: &HeaderMap, caching: &'static str) -> Response {
     let Some(plain) = Dist::get(name) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return not_found();
     };
     let packed = Dist::get(&format!("{name}.gz"));
     let varies = packed.is_some();
@@ -104,6 +105,10 @@ fn file(name: &str, request: &HeaderMap, caching: &'static str) -> Response {
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     (headers, file.data).into_response()
+}
+
+fn not_found() -> Response {
+    Problem::new(StatusCode::NOT_FOUND, "not-found").into_response()
 }
 
 fn tag(file: &EmbeddedFile) -> String {

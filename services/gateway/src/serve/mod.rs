@@ -59,7 +59,7 @@ pub async fn serve(
     let bounded = Limit {
         slots: Arc::new(Semaphore::new(options.connections_max)),
     };
-    let app = app.into_make_service();
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     listener.set_nonblocking(true)?;
     let mut server = axum_server::from_tcp(listener)?.handle(handle);
     server

@@ -30,6 +30,14 @@ pub(super) async fn load(files: &TlsFiles) -> io::Result<RustlsConfig> {
         })
 }
 
+/// What a look at the files came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Same,
+    Renewed,
+    Unusable,
+}
+
 /// Takes up new files when they were changed and fit each other; keeps the old ones otherwise.
 pub(super) async fn reload(files: TlsFiles, config: RustlsConfig, shutdown: CancellationToken) {
     let mut known = read(&files).await.ok();
@@ -38,23 +46,34 @@ pub(super) async fn reload(files: TlsFiles, config: RustlsConfig, shutdown: Canc
             () = shutdown.cancelled() => return,
             () = tokio::time::sleep(LOOK) => {}
         }
-        let Ok(found) = read(&files).await else {
-            continue;
-        };
-        if known.as_ref() == Some(&found) {
-            continue;
+        look(&files, &config, &mut known).await;
+    }
+}
+
+async fn look(
+    files: &TlsFiles,
+    config: &RustlsConfig,
+    known: &mut Option<(Vec<u8>, Vec<u8>)>,
+) -> Look {
+    // A file may be missing for a moment while both are being replaced.
+    let Ok(found) = read(files).await else {
+        return Look::Unusable;
+    };
+    if known.as_ref() == Some(&found) {
+        return Look::Same;
+    }
+    let (certificate, key) = found.clone();
+    *known = Some(found);
+    let file = files.certificate.display();
+    match config.reload_from_pem(certificate, key).await {
+        Ok(()) => {
+            tracing::info!(%file, "certificate was renewed");
+            Look::Renewed
         }
-        let (certificate, key) = found.clone();
-        match config.reload_from_pem(certificate, key).await {
-            Ok(()) => {
-                tracing::info!(file = %files.certificate.display(), "certificate was renewed")
-            }
-            Err(error) => {
-                let file = files.certificate.display();
-                tracing::error!(%file, %error, "new certificate cannot be used, the old one is kept");
-            }
+        Err(error) => {
+            tracing::error!(%file, %error, "new certificate cannot be used, the old one is kept");
+            Look::Unusable
         }
-        known = Some(found);
     }
 }
 
@@ -72,4 +91,36 @@ async fn read(files: &TlsFiles) -> io::Result<(Vec<u8>, Vec<u8>)> {
         .await
         .map_err(|error| explain(&files.key, error))?;
     Ok((certificate, key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn files_that_do_not_fit_leave_the_good_ones_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = TlsFiles {
+            certificate: folder.path().join("cert.pem"),
+            key: folder.path().join("key.pem"),
+        };
+        let write = || {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+            std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+        };
+        write();
+        let config = load(&files).await.unwrap();
+        let mut known = read(&files).await.ok();
+        assert_eq!(look(&files, &config, &mut known).await, Look::Same);
+        let first = config.get_inner();
+        std::fs::write(&files.key, "no key").unwrap();
+        assert_eq!(look(&files, &config, &mut known).await, Look::Unusable);
+        std::fs::remove_file(&files.key).unwrap();
+        assert_eq!(look(&files, &config, &mut known).await, Look::Unusable);
+        assert!(std::sync::Arc::ptr_eq(&first, &config.get_inner()));
+        write();
+        assert_eq!(look(&files, &config, &mut known).await, Look::Renewed);
+        assert!(!std::sync::Arc::ptr_eq(&first, &config.get_inner()));
+    }
 }

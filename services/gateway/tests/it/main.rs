@@ -1,0 +1,12 @@
+//! The gateway as it is run, on a real Kafka.
+#![allow(clippy::unwrap_used)]
+
+mod documents;
+mod edits;
+mod guards;
+mod pages;
+mod quality;
+mod start;
+mod stopping;
+mod tls;
+mod updates;
