@@ -253,12 +253,12 @@ export class Engine {
     const master = this.gateways.at(new URL(masterPath(this.streamId), location.href).href);
     let status = 0;
     try {
-      status = (await fetch(master, { cache: "no-store", signal: AbortSignal.timeout(4_000) })).status;
+      status = (await fetch(master, { cache: "no-store", signal: AbortSignal.timeout(12_000) })).status;
     } catch {
       // Counted below as a gateway that does not answer.
     }
     if (this.#destroyed || this.#retryAtMs === null) return;
-    if (status === 0 || status >= 500) this.gateways.failed(origin, performance.now());
+    if (status === 0 || status >= 500) this.gateways.failed(origin, performance.now(), status !== 503);
     this.#setUnreachable(status === 0);
     if (status < 200 || status >= 300) {
       if (status === 404) this.cause = "absent";

@@ -40,3 +40,11 @@ test("a gateway alone is asked again", () => {
   expect(gateways.current).toBe(home);
   expect(gateways.failovers).toBe(0);
 });
+
+test("leaving a gateway that has nothing to serve is no failover", () => {
+  const gateways = new Gateways(home);
+  gateways.addAlternates(["http://b:8081"]);
+  gateways.failed(home, 10, false);
+  expect(gateways.current).toBe("http://b:8081");
+  expect(gateways.failovers).toBe(0);
+});

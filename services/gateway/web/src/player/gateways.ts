@@ -11,7 +11,7 @@ export class Gateways {
   readonly home: string;
   #gateways: Gateway[];
   #current = 0;
-  /** How often the player went over to another gateway. */
+  /** How often the player went over to another gateway because one could not be reached. */
   failovers = 0;
 
   constructor(home: string) {
@@ -56,9 +56,10 @@ export class Gateways {
 
   /**
    * Notes that a gateway failed and goes over to the one whose failure lies furthest back.
-   * Several requests may fail at once: only the first of them moves on.
+   * Several requests may fail at once: only the first of them moves on. One that is there but has nothing
+   * to serve just now is left as well, which does not count as a failover.
    */
-  failed(origin: string, nowMs: number): void {
+  failed(origin: string, nowMs: number, unreachable = true): void {
     const failed = this.#gateways.find((gateway) => gateway.origin === origin);
     if (!failed) return;
     failed.failedAtMs = nowMs;
@@ -69,7 +70,7 @@ export class Gateways {
     });
     if (next !== this.#current) {
       this.#current = next;
-      this.failovers += 1;
+      if (unreachable) this.failovers += 1;
     }
   }
 }

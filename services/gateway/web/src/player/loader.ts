@@ -107,7 +107,7 @@ export function loaderFor(
           triedMs: performance.now() - firstTriedMs,
           hasDirectives: /[?&]_HLS_/.test(url),
         });
-        if (next.gatewayFailed) gateways.failed(origin, performance.now());
+        if (next.gatewayFailed) gateways.failed(origin, performance.now(), status !== 503);
         if (next.outage) events.unreachable();
         else if (status > 0) events.reached();
         if (next.then === "give up") {

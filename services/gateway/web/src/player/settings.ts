@@ -26,8 +26,9 @@ export const lowLatency: Partial<HlsConfig> = {
   // The loader retries at other gateways and sits out short outages; these bound what lies beyond.
   manifestLoadPolicy: {
     default: {
-      maxTimeToFirstByteMs: 4_000,
-      maxLoadTimeMs: 8_000,
+      // A gateway holds this until a stream that has just begun has something to show.
+      maxTimeToFirstByteMs: 12_000,
+      maxLoadTimeMs: 12_000,
       timeoutRetry: null,
       errorRetry: null,
     },
