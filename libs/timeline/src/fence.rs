@@ -4,17 +4,20 @@
 //! in log order and says of each what it is. What stands behind it:
 //!
 //! - A claim of a higher epoch than any before voids what lower epochs write after it.
-//! - An epoch counts from its *opening* on, and only if the reader has read the claim as well:
-//!   an owner appends an opening after it has read its own claim back and found no higher one
-//!   before it. So a reader that starts in mid-log right before a zombie's late repeated claim
-//!   does not take the zombie for the owner (ADR 0002).
+//! - An epoch counts from an *opening* on, and only if the reader has read the claim whose nonce
+//!   the opening bears: an owner writes that nonce after it has read the claim back and found no
+//!   higher one before it. So a reader that starts in mid-log right before a zombie's late
+//!   repeated claim does not take the zombie for the owner (ADR 0002).
 //! - Nothing counts before the first opening that a reader may believe, nor after a stream's end.
 //! - What derived records (renditions) say is never fenced; they count by identity.
 
 use std::collections::BTreeMap;
 
 use reelay_model::{Epoch, Offset, StreamUid, Track};
-use reelay_wire::{Header, Kind, Topic};
+use reelay_wire::{Header, Kind, Nonce, Topic};
+
+/// How many claims of an epoch a reader remembers until it has read an opening of one of them.
+const REMEMBERED_CLAIMS: usize = 16;
 
 /// What a record is worth to a reader.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +68,8 @@ pub struct Fence {
     claimed: Option<Epoch>,
     /// Whether an opening of that epoch has been read.
     opened: bool,
+    /// Nonces of its claims that were read, until it is opened.
+    nonces: Vec<Nonce>,
     ended: bool,
 }
 
@@ -74,6 +79,7 @@ impl Fence {
         Self {
             claimed: None,
             opened: false,
+            nonces: Vec::new(),
             ended: false,
         }
     }
@@ -84,6 +90,7 @@ impl Fence {
         Self {
             claimed: Some(epoch),
             opened: true,
+            nonces: Vec::new(),
             ended: false,
         }
     }
@@ -106,8 +113,8 @@ impl Fence {
     /// Judges the next record of the stream, which lies at `offset` of `topic`.
     pub fn judge(&mut self, topic: &Topic, offset: Offset, header: &Header) -> Verdict {
         let kind = match &header.kind {
-            Kind::Claim { .. } => Stamp::Claim,
-            Kind::Opening { .. } => Stamp::Opening,
+            Kind::Claim { nonce } => Stamp::Claim(*nonce),
+            Kind::Opening { nonce } => Stamp::Opening(*nonce),
             Kind::End => Stamp::End,
             Kind::Chunk { .. } | Kind::Close | Kind::Gap => Stamp::Media,
         };
@@ -136,32 +143,43 @@ impl Fence {
         let writer = match (epoch, stamp, here) {
             (Some(epoch), _, Some(here)) if in_source && epoch > here => None,
             (Some(epoch), ..) => Some(epoch),
-            (None, Stamp::Claim, here) if in_source => here,
+            (None, Stamp::Claim(_), here) if in_source => here,
             (None, ..) => None,
         };
         let Some(writer) = writer else {
             return Verdict::Void(Void::Impossible);
         };
-        match self.claimed {
-            Some(in_force) if writer < in_force => {
+        match (self.claimed, stamp) {
+            (Some(in_force), _) if writer < in_force => {
                 return Verdict::Void(Void::Fenced { writer, in_force });
             }
-            Some(in_force) if writer == in_force => {}
-            _ if stamp == Stamp::Claim => {
+            (Some(in_force), _) if writer == in_force => {}
+            (_, Stamp::Claim(nonce)) => {
                 self.claimed = Some(writer);
                 self.opened = false;
+                self.nonces = vec![nonce];
                 return Verdict::Claimed(writer);
             }
             _ => return Verdict::Void(Void::Unopened),
         }
         match stamp {
-            Stamp::Claim => Verdict::Repeated,
-            Stamp::Opening if self.opened => Verdict::Repeated,
-            Stamp::Opening => {
+            Stamp::Claim(nonce) => {
+                if !self.opened {
+                    if self.nonces.len() == REMEMBERED_CLAIMS {
+                        self.nonces.remove(0);
+                    }
+                    self.nonces.push(nonce);
+                }
+                Verdict::Repeated
+            }
+            Stamp::Opening(_) if self.opened => Verdict::Repeated,
+            Stamp::Opening(nonce) if self.nonces.contains(&nonce) => {
                 self.opened = true;
+                self.nonces = Vec::new();
                 Verdict::Opened(writer)
             }
             _ if !self.opened => Verdict::Void(Void::Unopened),
+            Stamp::Opening(_) => Verdict::Repeated,
             Stamp::Media => Verdict::Counts,
             Stamp::End => {
                 self.ended = true;
@@ -175,9 +193,9 @@ impl Fence {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stamp {
     /// A claim, first or repeated.
-    Claim,
-    /// An opening, first or repeated.
-    Opening,
+    Claim(Nonce),
+    /// An opening, with the nonce of the claim that it follows.
+    Opening(Nonce),
     /// A chunk, close or gap, or an index record.
     Media,
     /// The end of the stream.
@@ -230,8 +248,8 @@ mod tests {
 
     use super::*;
 
-    const CLAIM: Stamp = Stamp::Claim;
-    const OPEN: Stamp = Stamp::Opening;
+    const CLAIM: Stamp = Stamp::Claim(Nonce([0; 16]));
+    const OPEN: Stamp = Stamp::Opening(Nonce([0; 16]));
     const MEDIA: Stamp = Stamp::Media;
 
     fn read(log: &[(Stamp, Option<u64>)], from: usize, in_source: bool) -> Vec<Verdict> {
@@ -309,6 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn an_opening_of_a_claim_that_was_not_read_opens_nothing() {
+        let log = [
+            (Stamp::Claim(Nonce([2; 16])), Some(1)),
+            (Stamp::Opening(Nonce([1; 16])), Some(1)),
+            (MEDIA, Some(1)),
+            (Stamp::Claim(Nonce([3; 16])), Some(1)),
+            (Stamp::Opening(Nonce([2; 16])), Some(1)),
+            (MEDIA, Some(1)),
+        ];
+        let verdicts = read(&log, 0, false);
+        assert_eq!(verdicts[2], Verdict::Void(Void::Unopened));
+        assert_eq!(verdicts[4], Verdict::Opened(Epoch(1)));
+        assert_eq!(verdicts[5], Verdict::Counts);
+    }
+
+    #[test]
     fn an_end_counts_once_and_is_final() {
         let log = [
             (Stamp::End, Some(0)),
@@ -378,8 +412,8 @@ mod tests {
             for (i, (stamp, epoch)) in log.iter().enumerate() {
                 let writer = epoch.unwrap_or(i as u64);
                 match (stamp, whole[i]) {
-                    (Stamp::Claim, Verdict::Void(_)) => { void_claims.insert(writer); }
-                    (Stamp::Opening, Verdict::Void(_)) if void_claims.contains(&writer) => {
+                    (Stamp::Claim(_), Verdict::Void(_)) => { void_claims.insert(writer); }
+                    (Stamp::Opening(_), Verdict::Void(_)) if void_claims.contains(&writer) => {
                         honest.push((Stamp::Media, Some(0)));
                         continue;
                     }
