@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::guard::{self, Guard};
 use crate::hls;
 use crate::live::Live;
-use crate::serve::{ServeOptions, serve};
+use crate::serve::{HEAD_TIME, ServeOptions, serve};
 use crate::streams::{Streams, follow};
 use crate::web;
 
@@ -94,6 +94,7 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
         tls: config.tls,
         connections_max: config.connections_max,
         stop_delay: config.stop_delay,
+        head_time: HEAD_TIME,
     };
     serve(listener, app, options, shutdown)
         .await

@@ -19,9 +19,8 @@ use tokio::sync::Semaphore;
 use crate::config::TlsFiles;
 pub use slow::Bounded;
 
-/// How long a client may take to send the head of a request, and keep an idle HTTP/1.1
-/// connection open: longer than a player waits between two segments.
-const HEAD_TIME: Duration = Duration::from_secs(30);
+/// Long enough for an idle connection of a player, which asks at least once a segment.
+pub const HEAD_TIME: Duration = Duration::from_secs(30);
 /// Greatest head of an HTTP/1.1 request, in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
 /// Requests that one HTTP/2 connection may have open at a time.
@@ -42,6 +41,8 @@ pub struct ServeOptions {
     pub connections_max: usize,
     /// How long new connections are answered after `shutdown`.
     pub stop_delay: Duration,
+    /// How long the head of a request may take, and an idle HTTP/1.1 connection stay open.
+    pub head_time: Duration,
 }
 
 /// Serves `app` on `listener` until `shutdown`, then lets open answers end.
@@ -66,7 +67,7 @@ pub async fn serve(
         .http_builder()
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(options.head_time)
         .max_buf_size(HEAD_BYTES);
     server
         .http_builder()
@@ -121,5 +122,39 @@ impl<S> Accept<TcpStream, S> for Limit {
             }
         };
         std::future::ready(accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_that_does_not_come_to_its_end_holds_no_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let options = ServeOptions {
+            tls: None,
+            connections_max: 1,
+            stop_delay: Duration::ZERO,
+            head_time: Duration::from_millis(200),
+        };
+        let shutdown = CancellationToken::new();
+        let app = Router::new().route("/", get(|| async { "ok" }));
+        let served = tokio::spawn(serve(listener, app, options, shutdown.clone()));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nx-slow: ")
+            .await
+            .unwrap();
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest));
+        let _ = closed.await.unwrap();
+        assert!(!rest.starts_with(b"HTTP/1.1 200"));
+        shutdown.cancel();
+        served.await.unwrap().unwrap();
     }
 }
