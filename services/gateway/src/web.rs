@@ -19,7 +19,7 @@ const NOT_BUILT: &str = "The web app is not part of this build.\n\n\
     Streams are served all the same: see /api/v1/streams.\n";
 
 #[derive(RustEmbed)]
-#[folder = "$CARGO_MANIFEST_DIR/web/dist"]
+#[folder = "web/dist"]
 #[allow_missing = true]
 struct Dist;
 
