@@ -4,6 +4,7 @@
 mod documents;
 mod edits;
 mod guards;
+mod live;
 mod pages;
 mod quality;
 mod start;
