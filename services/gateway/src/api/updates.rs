@@ -21,7 +21,8 @@ const PROTOCOL: &str = "reelay.v1";
 const PING: Duration = Duration::from_secs(20);
 /// A side that has said nothing for this long is gone.
 const GONE: Duration = Duration::from_secs(50);
-/// How long one message may take to get into the connection.
+/// How long one message may take to get into the connection: the next is made only then, so a
+/// client that does not read holds one message and is cut off.
 const SEND: Duration = Duration::from_secs(10);
 /// Clients have nothing to say but pings and pongs.
 const MESSAGE_MAX: usize = 4096;
@@ -52,8 +53,6 @@ pub(super) async fn updates(State(api): State<Api>, upgrade: WebSocketUpgrade) -
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_MAX)
         .max_frame_size(MESSAGE_MAX)
-        // A reader that does not read is cut off, not buffered for.
-        .max_write_buffer_size(4 * 1024 * 1024)
         .on_upgrade(move |socket| async move {
             let open = metrics::gauge!("reelay_gateway_updates_open");
             open.increment(1.0);
