@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reelay_bus::{BusError, FetchLimits, ProduceError, Record};
-use reelay_model::{HighWater, Micros, Phase, StreamId, StreamStatus, StreamUid};
+use reelay_model::{Micros, Phase, StreamId, StreamStatus, StreamUid};
 use reelay_timeline::{Claimant, IndexSurvey, Lost, ReadFrom, Step, Takeover};
 use reelay_wire::{Nonce, Offset, Topic, Track};
 
@@ -37,8 +37,8 @@ pub struct Won {
     pub takeover: Takeover,
     /// The stream has ended already: there is nothing to own.
     pub ended: bool,
-    /// `status` held a mark or a status of this uid.
-    pub known_before: bool,
+    /// The stream has had media, even if none is left in the log.
+    pub had_media: bool,
 }
 
 /// Why a claim did not win.
@@ -96,16 +96,18 @@ pub async fn claim(context: &Context, wish: &Wish) -> Result<Won, ClaimError> {
                 }
             }
             Step::Own => {
-                let (mark, known_before) = mark(context, wish).await?;
+                let found =
+                    statuses(context, wish.partition, |status| status.uid == wish.uid).await?;
+                let mark = found.iter().filter_map(|status| status.high_water).max();
                 // The claimant said that it owns: then this is never none.
                 let Some(takeover) = claimant.own(mark) else {
                     return Err(ClaimError::Lost(Lost::NotFound));
                 };
                 return Ok(Won {
                     nonce,
+                    had_media: mark.is_some() || !takeover.tracks.is_empty(),
                     takeover,
                     ended: claimant.has_ended(),
-                    known_before,
                 });
             }
             Step::Lost(lost) => return Err(ClaimError::Lost(lost)),
@@ -246,13 +248,6 @@ impl Reader<'_> {
             ),
         }
     }
-}
-
-/// The high-water mark of the stream in `status`, and whether `status` knows its uid at all.
-async fn mark(context: &Context, wish: &Wish) -> Result<(Option<HighWater>, bool), BusError> {
-    let found = statuses(context, wish.partition, |status| status.uid == wish.uid).await?;
-    let marks = found.iter().filter_map(|status| status.high_water);
-    Ok((marks.max(), !found.is_empty()))
 }
 
 /// Deleted streams of a partition whose owner did not live to write their end.

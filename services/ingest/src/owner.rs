@@ -48,6 +48,11 @@ pub enum Ended {
     Released,
     /// The stream was deleted, and its end is in the log.
     Deleted,
+    /// What is fixed with a claim has to change: claim again, at once.
+    Again {
+        /// What comes is not what was published so far.
+        another_source: bool,
+    },
     /// The producer is of no use any more.
     Producer(ProduceError),
 }
@@ -80,6 +85,8 @@ pub struct Owner {
     opening: Opening,
     inits: BTreeMap<Track, Init>,
     another_source: bool,
+    /// Why the worker was asked to stop, if it is to be followed by another claim.
+    again: Option<Ended>,
     /// The worker was asked to stop at the end of its segment; when it must have.
     stopping: Option<Instant>,
     repeating: Option<AbortOnDropHandle<Result<Nonce, ProduceError>>>,
@@ -93,8 +100,8 @@ impl Owner {
         owned: Owned,
         spec: Arc<StreamSpec>,
         won: Won,
+        another_source: bool,
     ) -> reelay_bus::Result<Self> {
-        let had_media = won.known_before || won.takeover.opening.is_some();
         let reporter = Reporter::new(
             context.clone(),
             owned.partition,
@@ -104,7 +111,7 @@ impl Owner {
         let opening = opening(&spec, &won.takeover);
         let now = Instant::now();
         Ok(Self {
-            timeline: Timeline::new(&won.takeover, had_media && !won.takeover.tracks.is_empty()),
+            timeline: Timeline::new(&won.takeover, won.had_media),
             publisher: Publisher::new(context.clone(), owned.clone())?,
             reporter,
             worker: None,
@@ -115,7 +122,8 @@ impl Owner {
             open_by: now + OPENING_WITHOUT_TRACKS,
             opening,
             inits: BTreeMap::new(),
-            another_source: false,
+            another_source,
+            again: None,
             stopping: None,
             repeating: None,
             repeat_at: now + repeat::interval(context.retention),
@@ -201,39 +209,43 @@ impl Owner {
     async fn wanted(&mut self, wanted: Wanted) -> Step {
         match wanted {
             Wanted::Spec(spec) => {
-                let restart = spec.source != self.spec.source || spec.latency != self.spec.latency;
+                let another_source = spec.source != self.spec.source;
+                let another_latency = spec.latency != self.spec.latency;
                 self.spec = spec;
-                self.opening.low_latency = self.spec.latency == LatencyMode::Low;
-                if restart {
-                    tracing::info!(stream = %self.owned.stream, "source was changed");
-                    self.another_source = true;
-                    self.reporter.problem(None);
-                    self.end_job();
-                    self.backoff = backoff(&self.context);
-                    self.retry_at = Some(Instant::now());
+                if !(another_source || another_latency) {
+                    return Step::Go;
                 }
-                Step::Go
+                tracing::info!(stream = %self.owned.stream, "source was changed");
+                // Part targets and latency mode are fixed with a claim.
+                self.again = Some(Ended::Again { another_source });
+                self.stop().await
             }
             Wanted::Deleted => {
                 self.end_job();
                 Step::End(self.delete().await)
             }
             Wanted::Released => {
-                self.retry_at = None;
-                match &self.worker {
-                    Some(worker) => {
-                        worker.stop_at_boundary();
-                        self.stopping = Some(Instant::now() + self.context.config.hand_over);
-                        Step::Go
-                    }
-                    None => self.release().await,
-                }
+                self.again = None;
+                self.stop().await
             }
             Wanted::Lost => Step::End(Ended::Fenced),
         }
     }
 
-    /// Hands the stream over: what was published gets into the log, and `status` says so.
+    /// Lets the worker come to the end of its segment.
+    async fn stop(&mut self) -> Step {
+        self.retry_at = None;
+        match &self.worker {
+            Some(worker) => {
+                worker.stop_at_boundary();
+                self.stopping = Some(Instant::now() + self.context.config.hand_over);
+                Step::Go
+            }
+            None => self.release().await,
+        }
+    }
+
+    /// What was published gets into the log; where the stream is handed over `status` says so.
     async fn release(&mut self) -> Step {
         self.end_job();
         match self.publisher.flush(FLUSH).await {
@@ -244,6 +256,9 @@ impl Owner {
             Err(error) => return Step::End(Ended::Producer(error)),
         }
         self.progressed();
+        if let Some(again) = self.again.take() {
+            return Step::End(again);
+        }
         self.reporter.phase(Phase::Offline);
         self.reporter.problem(None);
         self.reporter.write_now(FLUSH).await;
@@ -410,7 +425,7 @@ impl Owner {
                 Step::Go
             }
             Ok(SourceMessage::Chunk(chunk)) => match self.chunk(&chunk).await {
-                Ok(()) => Step::Go,
+                Ok(step) => step,
                 Err(error) => Step::End(Ended::Producer(error)),
             },
             Ok(SourceMessage::Problem(problem)) => {
@@ -448,16 +463,16 @@ impl Owner {
         }
     }
 
-    async fn chunk(&mut self, chunk: &MediaChunk) -> Result<(), ProduceError> {
+    async fn chunk(&mut self, chunk: &MediaChunk) -> Result<Step, ProduceError> {
         let number = self.timeline.number_of(chunk.segment);
         let Some(run) = self.timeline.run_of(chunk.segment) else {
             tracing::error!(stream = %self.owned.stream, "worker sent a chunk before its tracks");
-            return Ok(());
+            return Ok(Step::Go);
         };
         let (Some(info), sequence) = (run.info(&chunk.track), run.discontinuity_sequence) else {
             tracing::error!(stream = %self.owned.stream, track = %chunk.track,
                 "worker sent a chunk of a track that it had not named");
-            return Ok(());
+            return Ok(Step::Go);
         };
         let info = info.clone();
         if !run.opened {
@@ -465,11 +480,20 @@ impl Owner {
             self.opening.first_segment = number;
             self.opening.continues = !run.breaks;
             self.opening.discontinuity_sequence = sequence;
-            self.opening.part_targets = (run.tracks.iter())
+            let part_targets: BTreeMap<Track, u32> = (run.tracks.iter())
                 .map(|info| (info.track.clone(), info.part_target.0.max(1) as u32))
                 .collect();
-            let start = chunk.decode_time.to_micros(info.timescale);
-            self.opening.time_origin = Micros(chunk.capture_time.0 - start.0);
+            if self.opening.part_targets.is_empty() {
+                let start = chunk.decode_time.to_micros(info.timescale);
+                self.opening.time_origin = Micros(chunk.capture_time.0 - start.0);
+                self.opening.part_targets = part_targets;
+            } else if self.opening.part_targets != part_targets {
+                tracing::info!(stream = %self.owned.stream, "tracks or part targets changed");
+                self.again = Some(Ended::Again {
+                    another_source: false,
+                });
+                return Ok(self.release().await);
+            }
             if self.opened {
                 self.push_opening();
             } else {
@@ -477,7 +501,7 @@ impl Owner {
             }
         }
         let Some(init) = self.inits.get(&chunk.track) else {
-            return Ok(());
+            return Ok(Step::Go);
         };
         let header = self
             .publisher
@@ -494,7 +518,7 @@ impl Owner {
         {
             self.backoff = backoff(&self.context);
         }
-        Ok(())
+        Ok(Step::Go)
     }
 
     fn problem(&mut self, problem: SourceProblem) {
@@ -586,7 +610,7 @@ async fn send(
     Ok(())
 }
 
-/// The opening before anything is known of the tracks: what the predecessors said of them.
+/// The opening before anything is known of the tracks.
 fn opening(spec: &StreamSpec, takeover: &Takeover) -> Opening {
     let before = takeover.opening.as_ref();
     Opening {
@@ -594,7 +618,7 @@ fn opening(spec: &StreamSpec, takeover: &Takeover) -> Opening {
         time_origin: before.map_or_else(Micros::now, |o| o.time_origin),
         continues: false,
         target_duration_s: spec.greatest_segment.seconds().into(),
-        part_targets: before.map(|o| o.part_targets.clone()).unwrap_or_default(),
+        part_targets: BTreeMap::new(),
         discontinuity_sequence: takeover.discontinuity_sequence,
         low_latency: spec.latency == LatencyMode::Low,
     }

@@ -89,6 +89,7 @@ async fn supervise(
     mut wanted: watch::Receiver<Wanted>,
 ) {
     let mut waits = waits(&context);
+    let mut another_source = false;
     loop {
         let now = wanted.borrow_and_update().clone();
         if !now.is_ours() {
@@ -123,7 +124,14 @@ async fn supervise(
                 };
                 tracing::info!(stream = %wish.stream, epoch = owned.epoch.0,
                     first_segment = won.takeover.first_segment.0, "stream claimed");
-                let owner = Owner::new(context.clone(), owned, Arc::clone(&spec), won);
+                let owner = Owner::new(
+                    context.clone(),
+                    owned,
+                    Arc::clone(&spec),
+                    won,
+                    another_source,
+                );
+                another_source = false;
                 match owner {
                     Ok(owner) => {
                         // Something may have changed while the claim was made.
@@ -136,6 +144,12 @@ async fn supervise(
                             Ended::Released | Ended::Deleted => {
                                 tracing::info!(stream = %wish.stream, ?ended, "stream given up");
                                 return;
+                            }
+                            Ended::Again {
+                                another_source: another,
+                            } => {
+                                another_source = another;
+                                continue;
                             }
                             Ended::Fenced => waits = self::waits(&context),
                             Ended::Producer(error) => {

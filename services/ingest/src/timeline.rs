@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use reelay_media::{MediaChunk, Resume, TrackInfo, TracksMessage};
-use reelay_timeline::Takeover;
+use reelay_timeline::{Takeover, gaps};
 use reelay_wire::{Fingerprint, Header, Kind, SegmentNumber, Ticks, Timescale, Track};
 
 use crate::records::init_hash;
+
+/// Half a frame of AAC (1024 samples) at 48 kHz, in seconds: cuts of audio are as exact as that.
+const HALF_AUDIO_FRAME: f64 = 512.0 / 48_000.0;
 
 /// Where a track stands after what was published of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +138,16 @@ impl Timeline {
         // What was published of a segment that did not come to its end with all tracks is
         // published again, so that nothing is lost.
         let cursor = main.cursor.filter(|_| !another_source);
-        let time = |track| self.standings.get(&track).map(|s| s.end_time);
+        let ends = if boundary { None } else { self.common_end() };
+        // Tracks that were cut off at different times start together, after both.
+        self.force_break |= ends.is_some();
+        let time = |track: Track| {
+            let standing = self.standings.get(&track)?;
+            Some(match ends {
+                Some((time, scale)) => gaps::rescale(time, scale, standing.timescale),
+                None => standing.end_time,
+            })
+        };
         Some(Resume {
             cursor: cursor.map(|(cursor, _)| cursor),
             after: cursor
@@ -145,6 +157,16 @@ impl Timeline {
             audio: time(Track::Audio),
             boundary: boundary && !another_source,
         })
+    }
+
+    /// The latest end of all tracks, if they end more than half an audio frame apart.
+    fn common_end(&self) -> Option<(Ticks, Timescale)> {
+        let seconds = |s: &&Standing| s.end_time.to_seconds(s.timescale);
+        let by_time = |a: &&Standing, b: &&Standing| seconds(a).total_cmp(&seconds(b));
+        let first = self.standings.values().min_by(by_time)?;
+        let last = self.standings.values().max_by(by_time)?;
+        let apart = seconds(&last) - seconds(&first);
+        (apart > HALF_AUDIO_FRAME).then_some((last.end_time, last.timescale))
     }
 
     /// The worker says which tracks follow.
