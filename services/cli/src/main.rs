@@ -25,7 +25,9 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("reelay: {failure}");
+            if !matches!(failure, Failure::OutputClosed) {
+                eprintln!("reelay: {failure}");
+            }
             failure.exit_code()
         }
     }

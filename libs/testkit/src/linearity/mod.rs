@@ -19,4 +19,4 @@ pub use finding::{Counts, Finding, Place, Report, Rule};
 pub use log::{Ended, LogJudge, PartSeen, SegmentSeen};
 pub use record::LogRecord;
 pub use served::ServedJudge;
-pub use watch::{Watch, WatchError, check_log};
+pub use watch::{Watch, WatchError, check_log, read_log};

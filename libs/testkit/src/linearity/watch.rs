@@ -110,11 +110,19 @@ impl Watch {
 /// # Errors
 /// If Kafka cannot be read.
 pub async fn check_log(bus: &Bus) -> Result<Report, WatchError> {
+    Ok(read_log(bus).await?.finish())
+}
+
+/// Reads the log as it is now, from start to end, for a closer look.
+///
+/// # Errors
+/// If Kafka cannot be read.
+pub async fn read_log(bus: &Bus) -> Result<LogJudge, WatchError> {
     let mut judge = LogJudge::new();
     let mut log = LogReader::start(bus).await?;
     let ends = log_ends(bus).await?;
     log.to(&ends, |record| judge.read(&record)).await?;
-    Ok(judge.finish())
+    Ok(judge)
 }
 
 fn with<T>(shared: &Shared, act: impl FnOnce(&mut Judges) -> T) -> T {
@@ -126,7 +134,8 @@ type Ends = Vec<(Topic, i32, Offset)>;
 
 async fn log_ends(bus: &Bus) -> Result<Ends, BusError> {
     let mut ends = Vec::new();
-    for topic in [Topic::Source, Topic::Audio, Topic::Index] {
+    // Source last: what the others name, it holds by then.
+    for topic in [Topic::Index, Topic::Audio, Topic::Source] {
         for partition in 0..bus.partitions(topic.clone()).await? {
             let (low, high) = bus.watermarks(&topic, partition).await?;
             if high > low {

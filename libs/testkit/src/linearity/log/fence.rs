@@ -10,7 +10,9 @@ use crate::linearity::finding::Rule;
 /// How far a topic has been fenced for a stream.
 #[derive(Debug, Default)]
 pub struct Fence {
-    claim: Option<(Epoch, Nonce)>,
+    claim: Option<Epoch>,
+    /// Nonces of the claims of that epoch: a repeated claim has one of its own.
+    nonces: BTreeSet<Nonce>,
     /// First opening of the claim's epoch in this topic.
     opening: Option<Opening>,
     /// Epochs of which it was said already that they have no claim or no opening.
@@ -45,7 +47,7 @@ pub enum Claimed {
 impl Fence {
     /// The epoch in force.
     pub fn epoch(&self) -> Option<Epoch> {
-        self.claim.map(|(epoch, _)| epoch)
+        self.claim
     }
 
     /// The first opening of the epoch in force, in this topic.
@@ -59,20 +61,17 @@ impl Fence {
         epoch: Option<Epoch>,
         nonce: Nonce,
         offset: Offset,
-        faults: &mut Vec<Fault>,
     ) -> (Epoch, Claimed) {
         let epoch = epoch.unwrap_or(Epoch(offset.max(0).cast_unsigned()));
         match self.claim {
-            Some((now, _)) if epoch < now => (epoch, Claimed::Late),
-            Some((now, first)) if epoch == now => {
-                if first != nonce {
-                    let found = format!("{nonce}");
-                    faults.push((Rule::Claim, format!("nonce {first} of epoch {now}"), found));
-                }
+            Some(now) if epoch < now => (epoch, Claimed::Late),
+            Some(now) if epoch == now => {
+                self.nonces.insert(nonce);
                 (epoch, Claimed::Again)
             }
             before => {
-                self.claim = Some((epoch, nonce));
+                self.claim = Some(epoch);
+                self.nonces = BTreeSet::from([nonce]);
                 self.opening = None;
                 (
                     epoch,
@@ -86,16 +85,21 @@ impl Fence {
 
     /// Takes an opening that is not void.
     pub fn open(&mut self, nonce: Nonce, opening: Opening, faults: &mut Vec<Fault>) {
-        if let Some((epoch, claim)) = self.claim
-            && claim != nonce
+        if let Some(epoch) = self.claim
+            && !self.nonces.contains(&nonce)
         {
-            let expected = format!("nonce {claim} of the claim of epoch {epoch}");
+            let expected = format!("the nonce of a claim of epoch {epoch} before it");
             faults.push((Rule::Opening, expected, nonce.to_string()));
         }
         let Some(first) = &self.opening else {
             self.opening = Some(opening);
             return;
         };
+        // An owner whose source gives nothing yet opens without tracks, and names them later.
+        if first.part_targets.is_empty() {
+            self.opening = Some(opening);
+            return;
+        }
         // A repeated opening says where the epoch is now; what is fixed with the claim stays.
         let fixed = |o: &Opening| (o.target_duration_s, o.part_targets.clone(), o.low_latency);
         if fixed(first) != fixed(&opening) || first.time_origin != opening.time_origin {

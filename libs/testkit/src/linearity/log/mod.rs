@@ -44,12 +44,13 @@ struct StreamLog {
     id: StreamId,
     partition: i32,
     fences: BTreeMap<Topic, Fence>,
-    /// Nonces of the claims in `source`.
+    /// Nonces of the first claims in `source`.
     claims: BTreeMap<Epoch, Nonce>,
     /// Claims in other topics that `source` has to have, too.
     unproven: Vec<(Epoch, Nonce, Place)>,
-    /// First opening of each epoch, in the topic where it was read first.
-    openings: BTreeMap<Epoch, Opening>,
+    /// First opening of each epoch, in the topic where it was read first; one without tracks
+    /// (the source gives nothing yet) and one with them are told apart.
+    openings: BTreeMap<(Epoch, bool), Opening>,
     tracks: BTreeMap<Track, TrackSeen>,
     index: BTreeMap<Track, TrackIndex>,
     /// Numbers whose tracks have not been compared yet.
@@ -160,6 +161,17 @@ impl LogJudge {
             .collect()
     }
 
+    /// The valid segments and gaps of a track, by number.
+    pub fn segments(
+        &self,
+        uid: StreamUid,
+        track: &Track,
+    ) -> impl Iterator<Item = (u64, &SegmentSeen)> {
+        let track = self.streams.get(&uid).and_then(|s| s.tracks.get(track));
+        let segments = track.into_iter().flat_map(|t| &t.segments);
+        segments.map(|(number, segment)| (*number, segment))
+    }
+
     /// The uids of a stream, in no order that means anything.
     pub fn uids(&self, id: &StreamId) -> impl Iterator<Item = StreamUid> {
         self.streams
@@ -227,7 +239,7 @@ impl StreamLog {
     ) {
         let fence = self.fences.entry(record.topic.clone()).or_default();
         if let Kind::Claim { nonce } = header.kind {
-            self.claim(record, header, nonce, counts, faults);
+            self.claim(record, header, nonce, counts);
             return;
         }
         let is_opening = matches!(header.kind, Kind::Opening { .. });
@@ -299,20 +311,13 @@ impl StreamLog {
         }
     }
 
-    fn claim(
-        &mut self,
-        record: &LogRecord,
-        header: &Header,
-        nonce: Nonce,
-        counts: &mut Counts,
-        faults: &mut Vec<Fault>,
-    ) {
+    fn claim(&mut self, record: &LogRecord, header: &Header, nonce: Nonce, counts: &mut Counts) {
         let in_source = record.topic == Topic::Source;
         let fence = self.fences.entry(record.topic.clone()).or_default();
-        let (epoch, claimed) = fence.claim(header.epoch, nonce, record.offset, faults);
+        let (epoch, claimed) = fence.claim(header.epoch, nonce, record.offset);
         if in_source && header.epoch.is_none() {
             self.claims.insert(epoch, nonce);
-        } else {
+        } else if matches!(claimed, Claimed::Rise { .. }) && !in_source {
             self.unproven.push((epoch, nonce, record.place()));
         }
         let Claimed::Rise { takeover } = claimed else {
@@ -345,7 +350,8 @@ impl StreamLog {
     /// The first opening of an epoch in a topic: the same in all of them, and above all before.
     fn opened(&mut self, header: &Header, opening: Opening, faults: &mut Vec<Fault>) {
         let Some(epoch) = header.epoch else { return };
-        if let Some(known) = self.openings.get(&epoch) {
+        let key = (epoch, !opening.part_targets.is_empty());
+        if let Some(known) = self.openings.get(&key) {
             if *known != opening {
                 let expected = format!(
                     "the opening as in the other topics: {}",
@@ -368,7 +374,7 @@ impl StreamLog {
                 format!("{} s", opening.target_duration_s),
             ));
         }
-        self.openings.insert(epoch, opening);
+        self.openings.insert(key, opening);
     }
 
     fn indexed(&mut self, record: &LogRecord, header: &Header, faults: &mut Vec<Fault>) {

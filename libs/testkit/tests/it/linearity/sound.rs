@@ -249,6 +249,7 @@ impl Maker<'_> {
     }
 
     fn claim_again(&mut self) {
+        self.nonce.0[15] ^= 0x80;
         for (topic, track) in self.fences() {
             let header = self.header(track, Kind::Claim { nonce: self.nonce });
             self.log.append(topic, header, Bytes::new());
