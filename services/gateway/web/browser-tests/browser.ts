@@ -33,7 +33,7 @@ export async function openBrowser(options: Parameters<typeof chromium.launchPers
     ...options,
   });
   await context.addInitScript(() => {
-    const seen = { violations: [] as string[], waits: [] as number[] };
+    const seen = { violations: [] as string[], stalls: [] as number[] };
     Object.assign(window, { seen });
     document.addEventListener("securitypolicyviolation", (event) =>
       seen.violations.push(`${event.violatedDirective}: ${event.blockedURI}`),
@@ -43,9 +43,15 @@ export async function openBrowser(options: Parameters<typeof chromium.launchPers
       "waiting",
       (event) => {
         const video = event.target as HTMLVideoElement;
-        if (!video.seeking && video.getVideoPlaybackQuality().totalVideoFrames > 0) {
-          seen.waits.push(performance.now());
-        }
+        if (video.seeking || video.getVideoPlaybackQuality().totalVideoFrames === 0) return;
+        const { buffered, currentTime } = video;
+        const ranges = Array.from({ length: buffered.length }, (_, i) => [
+          buffered.start(i),
+          buffered.end(i),
+        ]);
+        const range = ranges.find(([from, to]) => from! <= currentTime + 0.05 && currentTime <= to!);
+        // With media ahead, it is the decoder of an overloaded machine that waits: no stall of the stream.
+        if (!range || range[1]! - currentTime < 0.15) seen.stalls.push(performance.now());
       },
       true,
     );
@@ -88,7 +94,7 @@ export async function expectClean({ page, strangers, errors }: Noted): Promise<v
 
 interface Seen {
   violations: string[];
-  waits: number[];
+  stalls: number[];
 }
 
 export interface Playback {
@@ -101,8 +107,8 @@ export interface Playback {
   /** Bytes of sound decoded so far: only Chromium tells. */
   audioBytes: number;
   error: string | null;
-  /** How often playback waited for media after it had begun. */
-  waits: number;
+  /** How often playback ran out of media after it had begun. */
+  stalls: number;
   status: string | undefined;
 }
 
@@ -120,7 +126,7 @@ export async function playback(page: Page): Promise<Playback> {
       frames: video.getVideoPlaybackQuality().totalVideoFrames,
       audioBytes: webkitAudioDecodedByteCount,
       error: video.error?.message ?? null,
-      waits: (window as never as { seen: Seen }).seen.waits.length,
+      stalls: (window as never as { seen: Seen }).seen.stalls.length,
       status: document.querySelector<HTMLElement>("[data-status]")?.dataset.status,
     };
   });
@@ -158,7 +164,7 @@ export async function expectSteady(pages: Page[], seconds: number): Promise<void
     now.forEach((state, index) => {
       const earlier = last[index]!; // the same pages
       expect(state, `page ${index} after ${state.atMs} ms`).toMatchObject({ error: null, paused: false });
-      expect(state.waits, `page ${index} stalled`).toBe(before[index]!.waits);
+      expect(state.stalls, `page ${index} stalled`).toBe(before[index]!.stalls);
       expect(state.frames).toBeGreaterThan(earlier.frames);
       expect(state.audioBytes).toBeGreaterThan(earlier.audioBytes);
     });

@@ -3,7 +3,7 @@
 import Hls, { Events, ErrorDetails, ErrorTypes, type ErrorData } from "hls.js";
 import { masterPath } from "./address";
 import { Gateways } from "./gateways";
-import { pace } from "./latency";
+import { Cushion, pace } from "./latency";
 import { loaderFor } from "./loader";
 import type { LevelInfo } from "./quality";
 import { Recovery } from "./recovery";
@@ -40,6 +40,7 @@ export class Engine {
   playBlocked = false;
   #hls: Hls | null = null;
   #recovery = new Recovery();
+  #cushion = new Cushion(performance.now());
   #sinceMs = performance.now();
   #retryAtMs: number | null = null;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -285,7 +286,10 @@ export class Engine {
 
   #onWaiting = (): void => {
     const seeking = this.video.seeking || performance.now() - this.#seekedAtMs < seekGraceMs;
-    if (this.status === "playing" && !seeking) this.#become("stalled");
+    if (this.status !== "playing" || seeking) return;
+    // With media ahead it is the decoder that lags: no cushion helps it.
+    if (this.ahead < 0.3) this.#cushion.stalled(performance.now());
+    this.#become("stalled");
   };
 
   #become(status: Trouble["status"]): void {
@@ -325,10 +329,12 @@ export class Engine {
     const hls = this.#hls;
     if (!hls || this.#retryAtMs !== null) return;
     if (status === "playing" && !video.seeking && hls.latency > 0) {
+      const { ahead } = this;
+      this.#cushion.observe(ahead, nowMs);
       const next = pace({
         latency: hls.latency,
-        target: hls.targetLatency ?? hls.latency,
-        ahead: this.ahead,
+        target: (hls.targetLatency ?? hls.latency) + this.#cushion.seconds,
+        ahead,
         rate: video.playbackRate,
       });
       if (next.seek) this.toLive();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { glassLatencyMs, latencyWords, pace } from "./latency";
+import { Cushion, glassLatencyMs, latencyWords, pace } from "./latency";
 
 const steady = { latency: 0.65, target: 0.6, ahead: 0.5, rate: 1 };
 
@@ -20,7 +20,13 @@ test("catching up ends at the target, not at the place where it began", () => {
 
 test("it does not run into an empty buffer", () => {
   expect(pace({ ...steady, latency: 1.5, ahead: 0.2 })).toEqual({ seek: false, rate: 1 });
-  expect(pace({ ...steady, ahead: 0.1 })).toEqual({ seek: false, rate: 0.96 });
+});
+
+test("closer to the edge than it should be, it lets the buffer grow", () => {
+  expect(pace({ ...steady, latency: 0.55 })).toEqual({ seek: false, rate: 1 });
+  expect(pace({ ...steady, latency: 0.5 })).toEqual({ seek: false, rate: 0.96 });
+  expect(pace({ ...steady, latency: 0.55, rate: 0.96 })).toEqual({ seek: false, rate: 0.96 });
+  expect(pace({ ...steady, latency: 0.59, rate: 0.96 })).toEqual({ seek: false, rate: 1 });
 });
 
 test("far behind it jumps", () => {
@@ -40,7 +46,7 @@ test("it comes to rest at the target from either side", () => {
         latency -= (rate - 1) * 0.25;
       }
     }
-    expect(latency).toBeGreaterThan(0.38);
+    expect(latency).toBeGreaterThan(0.51);
     expect(latency).toBeLessThan(0.76);
   }
 });
@@ -62,4 +68,21 @@ test("the latency in words", () => {
     "61 s",
     "3 min",
   ]);
+});
+
+test("the cushion shrinks to nothing on a calm line", () => {
+  const cushion = new Cushion(0);
+  for (let now = 0; now < 30_000; now += 250) cushion.observe(0.4, now);
+  expect(cushion.seconds).toBe(0);
+});
+
+test("the cushion grows when the buffer nearly runs dry, and when it did", () => {
+  const cushion = new Cushion(0);
+  cushion.observe(0.1, 1_000);
+  cushion.observe(0.1, 1_250);
+  expect(cushion.seconds).toBeCloseTo(0.2);
+  cushion.stalled(1_500);
+  expect(cushion.seconds).toBeCloseTo(0.4);
+  for (let now = 2_000; now < 60_000; now += 250) cushion.observe(0.05, now);
+  expect(cushion.seconds).toBe(0.8);
 });

@@ -4,7 +4,7 @@
 export interface Position {
   /** Distance from the live edge, as the playlist's age tells it. */
   latency: number;
-  /** What that distance should be: the playlist's hold-back, and a step for each stall. */
+  /** What that distance should be: the playlist's hold-back, and the cushion. */
   target: number;
   /** Media buffered ahead of the playhead. */
   ahead: number;
@@ -22,25 +22,64 @@ const catchUpFrom = 0.15;
 const catchUpTo = 0.02;
 /** With less than this ahead, playing faster would only make it stall. */
 const leastAhead = 0.3;
-/** A nearly empty buffer is stretched a little: the next part may still come in time. */
-const starving = 0.12;
 const slowRate = 0.96;
+const slowFrom = -0.08;
+const slowTo = -0.02;
 
 /** How fast to play, or whether to jump to the live position. */
 export function pace({ latency, target, ahead, rate }: Position): Pace {
   const behind = latency - target;
   if (behind > jumpSeconds) return { seek: true };
-  if (ahead < starving && behind < catchUpFrom) return { seek: false, rate: slowRate };
   // Once it has begun, it goes on until it is there, so that the rate does not flutter.
-  const goal = rate > 1 ? catchUpTo : catchUpFrom;
-  if (behind > goal && ahead > leastAhead) {
+  if (behind > (rate > 1 ? catchUpTo : catchUpFrom) && ahead > leastAhead) {
     const rounded = Math.round((1 + Math.min(greatestCatchUp, 0.02 + behind / 20)) * 100) / 100;
     return { seek: false, rate: rounded };
   }
-  // It is ahead of its place and about to starve: let the buffer grow back.
-  if (behind < -0.2 || (rate < 1 && ahead < starving * 2 && behind < 0))
-    return { seek: false, rate: slowRate };
+  if (behind < (rate < 1 ? slowTo : slowFrom)) return { seek: false, rate: slowRate };
   return { seek: false, rate: 1 };
+}
+
+/** When the buffer runs this low, the next late part would make it stall, in seconds. */
+const dangerAhead = 0.2;
+const dangerStep = 0.1;
+const stallStep = 0.2;
+const greatestCushion = 0.8;
+/** The line has to be calm for this long before the cushion is taken back, a little at a time. */
+const calmMs = 4_000;
+const calmStep = 0.04;
+/** A line that is already known to be bad is not asked about it more often than this. */
+const dangerApartMs = 1_000;
+
+/**
+ * Extra distance from the live edge for lines and machines that deliver unevenly: it grows when the
+ * buffer nearly runs dry, and shrinks while all is calm. On a good line it is next to nothing.
+ */
+export class Cushion {
+  #seconds = 0.1;
+  #changedAtMs: number;
+
+  constructor(nowMs: number) {
+    this.#changedAtMs = nowMs;
+  }
+
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  observe(ahead: number, nowMs: number): void {
+    const sinceMs = nowMs - this.#changedAtMs;
+    if (ahead < dangerAhead && sinceMs >= dangerApartMs) this.#change(dangerStep, nowMs);
+    else if (ahead >= dangerAhead && sinceMs >= calmMs) this.#change(-calmStep, nowMs);
+  }
+
+  stalled(nowMs: number): void {
+    this.#change(stallStep, nowMs);
+  }
+
+  #change(by: number, nowMs: number): void {
+    this.#seconds = Math.min(greatestCushion, Math.max(0, this.#seconds + by));
+    this.#changedAtMs = nowMs;
+  }
 }
 
 /**

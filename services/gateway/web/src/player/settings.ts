@@ -6,7 +6,8 @@ export const lowLatency: Partial<HlsConfig> = {
   lowLatencyMode: true,
   // fMP4 passes through unchanged: a worker would cost its start-up time and a blob address, and save nothing.
   enableWorker: false,
-  // The live position is the playlist's PART-HOLD-BACK behind the edge; a stall moves it back by this step.
+  // The live position is the playlist's PART-HOLD-BACK behind the edge. After a stall it moves back by a
+  // small step, not by hls.js's whole second; the engine's cushion does the rest.
   liveSyncOnStallIncrease: 0.1,
   // The engine sets the pace itself: hls.js only catches up with more than a second in the buffer.
   maxLiveSyncPlaybackRate: 1,
