@@ -1,7 +1,7 @@
 //! Keeps [`Streams`] up to date from the log.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reelay_bus::{Bus, StartAt, TailEvent, Tailer, TailerOptions};
 use reelay_model::Micros;
@@ -12,6 +12,8 @@ use super::{StreamChange, Streams};
 
 /// How often phases are judged anew: an owner that falls silent writes no record that says so.
 const JUDGE: Duration = Duration::from_secs(1);
+/// How often it is said that reading is held up.
+const COMPLAIN: Duration = Duration::from_secs(30);
 
 /// Folds `streams` and `status` from their first records on, until `shutdown`.
 ///
@@ -45,6 +47,7 @@ pub async fn follow(
     check.not_ready("reading streams and their statuses");
     let mut judging = tokio::time::interval(JUDGE);
     judging.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut complained: Option<Instant> = None;
     loop {
         let event = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
@@ -86,7 +89,11 @@ pub async fn follow(
             }
             TailEvent::Trouble { reason, .. } => {
                 metrics::counter!("reelay_gateway_streams_troubles_total").increment(1);
-                tracing::warn!(reason, "reading streams is held up");
+                // It comes about once a second and broker for as long as brokers are away.
+                if complained.is_none_or(|at| at.elapsed() > COMPLAIN) {
+                    tracing::warn!(reason, "reading streams is held up");
+                    complained = Some(Instant::now());
+                }
             }
         }
     }
