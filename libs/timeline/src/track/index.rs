@@ -37,6 +37,8 @@ pub struct IndexReader {
     uid: StreamUid,
     fence: Fence,
     opening: Option<(Epoch, Arc<Opening>)>,
+    /// The first segment of the uid, if its first opening was read.
+    first: Option<SegmentNumber>,
     tracks: BTreeMap<Track, BTreeMap<SegmentNumber, Arc<Segment>>>,
 }
 
@@ -47,6 +49,7 @@ impl IndexReader {
             uid,
             fence: Fence::new(),
             opening: None,
+            first: None,
             tracks: BTreeMap::new(),
         }
     }
@@ -65,13 +68,7 @@ impl IndexReader {
                 true
             }
             (Verdict::Opened(_) | Verdict::Repeated, Kind::Opening { .. }, Some(epoch)) => {
-                let newer = self.opening.as_ref().is_none_or(|(of, _)| epoch > *of);
-                let opening = newer.then(|| Opening::decode(entry.value).ok()).flatten();
-                let Some(opening) = opening else {
-                    return false;
-                };
-                self.opening = Some((epoch, Arc::new(opening)));
-                true
+                self.open_epoch(epoch, entry.value)
             }
             (Verdict::Counts, ..) => match segment_of(header, entry.value) {
                 Some(segment) => {
@@ -83,6 +80,23 @@ impl IndexReader {
             (Verdict::Ended, ..) => true,
             _ => false,
         }
+    }
+
+    fn open_epoch(&mut self, epoch: Epoch, value: &[u8]) -> bool {
+        let Ok(opening) = Opening::decode(value) else {
+            return false;
+        };
+        // A new uid starts numbering at its claim's offset. (Repeated openings continue.)
+        if opening.first_segment.0 == epoch.0 && !opening.continues {
+            self.first = Some(opening.first_segment);
+        }
+        // Without tracks an opening says nothing yet: see the reader of media topics.
+        let newer = self.opening.as_ref().is_none_or(|(of, _)| epoch > *of);
+        if newer && !opening.part_targets.is_empty() {
+            self.opening = Some((epoch, Arc::new(opening)));
+            return true;
+        }
+        false
     }
 
     /// Forgets what lower epochs than this one wrote to `source` after its claim there: void,
@@ -142,23 +156,16 @@ impl IndexReader {
     /// Whether enough is known to begin reading all tracks at or before their live windows;
     /// if not, an earlier part of `index` has to be read.
     pub fn suffices(&self) -> bool {
-        let Some((epoch, opening)) = &self.opening else {
+        let Some((_, opening)) = &self.opening else {
             return false;
         };
-        // A new uid starts numbering at its claim's offset: nothing came before. (Repeated
-        // openings, which continue, name later numbers.)
-        let is_first = opening.first_segment.0 == epoch.0 && !opening.continues;
-        let target = opening.target_duration_s;
         self.tracks().iter().all(|track| {
-            let from_the_first = is_first
-                && self
-                    .segments(track)
-                    .next()
-                    .is_none_or(|segment| segment.number <= opening.first_segment);
-            from_the_first
-                || self
-                    .window_start(track, target)
-                    .is_some_and(|(_, spare)| spare)
+            let known = self.segments(track).next();
+            let from_the_first = self
+                .first
+                .is_some_and(|first| known.is_none_or(|segment| segment.number <= first));
+            let whole = self.window_start(track, opening.target_duration_s);
+            from_the_first || whole.is_some_and(|(_, spare)| spare)
         })
     }
 

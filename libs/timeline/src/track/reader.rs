@@ -176,7 +176,10 @@ impl TrackReader {
 
     fn open_epoch(&mut self, epoch: Epoch, value: &[u8], outcome: &mut Outcome) {
         let newer = self.opening.as_ref().is_none_or(|(of, _)| epoch > *of);
-        if let (true, Ok(opening)) = (newer, Opening::decode(value)) {
+        // An owner whose source is silent opens without tracks, and names them in another
+        // opening before its first media; until then the one before stays in force.
+        let opening = newer.then(|| Opening::decode(value).ok()).flatten();
+        if let Some(opening) = opening.filter(|opening| !opening.part_targets.is_empty()) {
             self.opening = Some((epoch, Arc::new(opening)));
             outcome.changed = true;
         }

@@ -146,7 +146,6 @@ impl ByteRange {
 ///
 /// # Errors
 /// An answer without bytes: 304 or 416.
-#[expect(clippy::type_complexity, reason = "a pair that is taken apart at once")]
 pub fn media(
     request: &HeaderMap,
     track: &Track,

@@ -196,8 +196,11 @@ fn main_tracks(opening: &Opening) -> BTreeSet<&Track> {
     opening.part_targets.keys().collect()
 }
 
+/// What there is to follow.
+type Known = (Arc<Opening>, Vec<(Track, StartAt)>);
+
 /// The opening in force and where to begin reading each track, once all that is known.
-fn tracks_of(learned: &Learned) -> Option<(Arc<Opening>, Vec<(Track, StartAt)>)> {
+fn tracks_of(learned: &Learned) -> Option<Known> {
     let (_, opening) = learned.index.opening()?;
     let named =
         |track: &Track| matches!(track, Track::Rung(_)) || opening.part_targets.contains_key(track);

@@ -9,7 +9,7 @@ use reelay_timeline::{
 use super::log::Log;
 
 fn playlist(log: &Log, track: &Track) -> MediaPlaylist {
-    MediaPlaylist::of(log.uid, track, &log.from_log_start(track)).unwrap()
+    MediaPlaylist::of(log.uid, track, &log.read_all(track)).unwrap()
 }
 
 fn audio_report(log: &Log) -> Vec<Report> {
@@ -66,7 +66,7 @@ fn a_multivariant_playlist() {
     log.claim();
     log.segments(3);
     let variant = |track: Track| {
-        let live: LiveTrack = log.from_log_start(&track);
+        let live: LiveTrack = log.read_all(&track);
         Variant::of(&track, &live).unwrap()
     };
     let mut master = MasterPlaylist {

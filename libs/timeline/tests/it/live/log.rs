@@ -25,6 +25,7 @@ pub struct Log {
     pub uid: StreamUid,
     pub topics: BTreeMap<Topic, Vec<Stored>>,
     pub low_latency: bool,
+    tracks_known: bool,
     epoch: Epoch,
     number: u64,
     discontinuity: u64,
@@ -48,6 +49,7 @@ impl Log {
                 .map(|t| (t, Vec::new()))
                 .into(),
             low_latency,
+            tracks_known: true,
             epoch: Epoch(0),
             number: 0,
             discontinuity: 0,
@@ -109,6 +111,13 @@ impl Log {
         InitHash([self.init + if *track == Track::Audio { 0x80 } else { 0 }; 32])
     }
 
+    /// An owner without a source: it claims, opens without tracks, and publishes nothing.
+    pub fn claim_in_vain(&mut self) {
+        self.tracks_known = false;
+        self.claim();
+        self.tracks_known = true;
+    }
+
     /// A new owner: claims and openings in all topics.
     pub fn claim(&mut self) {
         let nonce = Nonce([1; 16]);
@@ -168,7 +177,10 @@ impl Log {
             time_origin: Micros(ORIGIN),
             continues: repeated,
             target_duration_s: TARGET,
-            part_targets: tracks().map(|track| (track, 200_000)).into(),
+            part_targets: match self.tracks_known {
+                true => tracks().map(|track| (track, 200_000)).into(),
+                false => BTreeMap::new(),
+            },
             discontinuity_sequence: self.discontinuity,
             low_latency: self.low_latency,
         };
@@ -388,7 +400,7 @@ impl Log {
     }
 
     /// A track as a reader from log start sees it.
-    pub fn from_log_start(&self, track: &Track) -> LiveTrack {
+    pub fn read_all(&self, track: &Track) -> LiveTrack {
         let reader = TrackReader::new(self.uid, track.clone(), Start::Claim(Epoch(0)));
         let mut live = LiveTrack::new(reader, TARGET);
         self.entries(&Topic::of_track(track), 0)
@@ -405,7 +417,7 @@ impl Log {
     }
 
     /// A track as a reader sees it that begins where `index` tells.
-    pub fn from_index(&self, track: &Track, index: &IndexReader) -> LiveTrack {
+    pub fn read_from(&self, track: &Track, index: &IndexReader) -> LiveTrack {
         let (from, start) = match index.start(track, TARGET).unwrap() {
             StartAt::Offset(offset, start) => (offset, start),
             StartAt::Claim(epoch) => (0, Start::Claim(epoch)),

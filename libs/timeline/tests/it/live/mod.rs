@@ -1,4 +1,5 @@
 //! Live playlists: what replicas derive from a log.
+#![allow(clippy::unwrap_used)]
 
 mod golden;
 mod log;

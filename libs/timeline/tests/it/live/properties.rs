@@ -21,6 +21,7 @@ enum Step {
     AudioAlone,
     Takeover,
     Zombie,
+    InVain,
     Repeat,
     Gap,
     Hole,
@@ -36,6 +37,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => Just(Step::AudioAlone),
         2 => Just(Step::Takeover),
         1 => Just(Step::Zombie),
+        1 => Just(Step::InVain),
         2 => Just(Step::Repeat),
         2 => Just(Step::Gap),
         1 => Just(Step::Hole),
@@ -61,6 +63,10 @@ fn log_of(steps: &[Step], low_latency: bool) -> Log {
             }
             Step::Takeover => log.claim(),
             Step::Zombie => log.claim_while_the_owner_writes_on(),
+            Step::InVain => {
+                log.claim_in_vain();
+                log.repeat();
+            }
             Step::Repeat => log.repeat(),
             Step::Gap => log.gap(),
             Step::Hole => log.hole(),
@@ -112,8 +118,8 @@ proptest! {
             if from > 0 && !index.suffices() {
                 continue;
             }
-            let other = log.from_index(&track, &index);
-            let whole = log.from_log_start(&track);
+            let other = log.read_from(&track, &index);
+            let whole = log.read_all(&track);
             prop_assert_eq!(shown(&log, &track, &other), shown(&log, &track, &whole));
         }
     }
@@ -164,7 +170,7 @@ proptest! {
     fn playlists_can_be_read_back(steps in steps(), low_latency: bool) {
         let log = log_of(&steps, low_latency);
         for track in tracks() {
-            let live = log.from_log_start(&track);
+            let live = log.read_all(&track);
             let Some(playlist) = MediaPlaylist::of(log.uid, &track, &live) else { continue };
             let text = playlist.render(&[], false);
             let Ok((_, Playlist::MediaPlaylist(read))) = m3u8_rs::parse_playlist(text.as_bytes()) else {
@@ -191,7 +197,7 @@ proptest! {
     #[test]
     fn a_delta_update_leaves_out_what_is_known(steps in steps()) {
         let log = log_of(&steps, true);
-        let live = log.from_log_start(&Track::Video);
+        let live = log.read_all(&Track::Video);
         let Some(playlist) = MediaPlaylist::of(log.uid, &Track::Video, &live) else { return Ok(()) };
         let (full, delta) = (playlist.render(&[], false), playlist.render(&[], true));
         let skipped = playlist.skippable();
@@ -210,7 +216,7 @@ proptest! {
     #[test]
     fn a_playlist_knows_what_it_holds(steps in steps(), low_latency: bool) {
         let log = log_of(&steps, low_latency);
-        let live = log.from_log_start(&Track::Video);
+        let live = log.read_all(&Track::Video);
         let Some(playlist) = MediaPlaylist::of(log.uid, &Track::Video, &live) else { return Ok(()) };
         for segment in &playlist.segments {
             prop_assert!(playlist.has(segment.number, None));

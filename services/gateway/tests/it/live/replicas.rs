@@ -19,7 +19,8 @@ async fn two_gateways_give_the_same_bytes_and_playlists() {
     camera.segments(1).await;
     camera.claim().await;
     camera.segments(1).await;
-    (camera.part().await, camera.part().await);
+    camera.part().await;
+    camera.part().await;
     // The second one begins in mid-segment, long after the first.
     let second = topics.gateway(&[]).await;
     for track in tracks() {
@@ -59,7 +60,8 @@ async fn a_new_owner_goes_on_and_the_old_one_is_not_heard() {
     let (topics, gateway, mut camera) = stage("takeover", &[]).await;
     camera.claim().await;
     camera.segments(2).await;
-    (camera.part().await, camera.part().await);
+    camera.part().await;
+    camera.part().await;
     let (old, number) = (camera.epoch, camera.number);
     let shown = playlist_with(&gateway, &Track::Video, number, 1).await;
     let hint = uris(&shown, Some("#EXT-X-PRELOAD-HINT"))[0].clone();
