@@ -65,9 +65,23 @@ pub(crate) struct Publisher {
     /// In words, for problems.
     pub greatest_segment: Micros,
     body: Vec<u8>,
+    /// Nothing of later segments is published.
+    end_after: Option<u64>,
+    /// The last segment of video and of audio that has been published to its end.
+    complete: [Option<u64>; 2],
 }
 
 impl Publisher {
+    /// Publishes nothing behind this segment, or the one that was named first. Whether all of it
+    /// has been published.
+    pub(crate) fn end_after(&mut self, segment: u64) -> bool {
+        let end = *self.end_after.get_or_insert(segment);
+        let [video, audio] = self.complete;
+        let done =
+            |there: bool, complete: Option<u64>| !there || complete.is_some_and(|last| last >= end);
+        done(!self.video_formats.is_empty(), video) && done(self.audio.is_some(), audio)
+    }
+
     pub(crate) fn new(
         video: Option<TrackInfo>,
         audio: Option<TrackInfo>,
@@ -80,6 +94,8 @@ impl Publisher {
             discontinuity_at_start,
             greatest_segment,
             body: Vec::new(),
+            end_after: None,
+            complete: [None; 2],
         }
     }
 
@@ -90,6 +106,14 @@ impl Publisher {
         output: &mut Output<W>,
     ) -> Result<(), Gone> {
         while let Some(event) = segmenter.next() {
+            let segment = match &event {
+                Event::Begin { segment, .. } => Some(*segment),
+                Event::Part(part) => Some(part.segment),
+                _ => None,
+            };
+            if segment > self.end_after && self.end_after.is_some() {
+                continue;
+            }
             match event {
                 Event::Begin {
                     segment,
@@ -154,6 +178,9 @@ impl Publisher {
                 self.audio.as_ref().map_or(1, |audio| audio.timescale.0),
             ),
         };
+        if part.last {
+            self.complete[usize::from(part.kind == Kind::Audio)] = Some(part.segment);
+        }
         let samples: Vec<_> = part
             .frames
             .iter()

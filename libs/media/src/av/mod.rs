@@ -1,9 +1,11 @@
 //! What this crate needs of FFmpeg beyond the safe wrapper.
 
 mod encode;
+mod resound;
 
 pub(crate) use encode::{AAC_FRAME, AacEncoder, X264};
 use ffmpeg_next::{codec::Parameters, util::log};
+pub(crate) use resound::{Resound, silent_aac};
 
 /// Prepares FFmpeg for this process: only warnings and errors go to stderr, repeated ones once.
 pub(crate) fn init() -> Result<(), ffmpeg_next::Error> {

@@ -5,9 +5,9 @@ mod aac;
 mod h264;
 mod opus;
 
-pub(crate) use aac::AacConfig;
-pub(crate) use h264::{AccessUnit, AvcConfig, AvcStream, FrameKind, Layout};
-pub(crate) use opus::OpusConfig;
+pub(crate) use aac::{AacConfig, adts_header_length};
+pub(crate) use h264::{AvcConfig, AvcStream, FrameKind};
+pub(crate) use opus::{OpusConfig, packet_samples as opus_packet_samples};
 
 /// Bytes that cannot be what they are said to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,9 +3,6 @@
 
 use super::Malformed;
 
-/// Opus always counts 48,000 samples a second (RFC 7845 §4).
-pub(crate) const RATE: u32 = 48_000;
-
 /// What an `OpusHead` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpusConfig {
@@ -18,6 +15,9 @@ pub(crate) struct OpusConfig {
 }
 
 impl OpusConfig {
+    /// Opus always counts 48,000 samples a second (RFC 7845 §4).
+    pub(crate) const RATE: u32 = 48_000;
+
     /// Reads an `OpusHead`.
     pub(crate) fn read(head: &[u8]) -> Result<Self, Malformed> {
         let [

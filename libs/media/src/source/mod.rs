@@ -1,6 +1,14 @@
 //! Where packets come from.
 
+mod demux;
+mod file;
+mod http;
+mod interleave;
+mod line;
+mod open;
+mod picture;
 mod rules;
+mod sound;
 mod synthetic;
 
 use std::{io::Write, sync::atomic::AtomicBool};
@@ -24,6 +32,16 @@ impl Failure {
     /// The worker's own fault.
     fn internal(message: impl Into<String>) -> Self {
         Self::Problem(SourceProblemCode::Internal, message.into())
+    }
+}
+
+impl Failure {
+    /// As an error of reading, its words kept.
+    fn into_io(self) -> std::io::Error {
+        std::io::Error::other(match self {
+            Self::Gone(gone) => gone.to_string(),
+            Self::Problem(_, message) => message,
+        })
     }
 }
 
@@ -60,8 +78,11 @@ pub(crate) fn run<W: Write>(
     let result = match (av::init(), &job.source) {
         (Err(error), _) => Err(error.into()),
         (Ok(()), SourceInput::Synthetic(settings)) => synthetic::run(job, settings, stop, output),
-        (Ok(()), SourceInput::File { .. } | SourceInput::Http { .. }) => {
-            Err(Failure::internal("not yet"))
+        (Ok(()), SourceInput::File { path }) => {
+            file::run(job, open::local(path.clone()), stop, output)
+        }
+        (Ok(()), SourceInput::Http { url, allow_local }) => {
+            file::run(job, http::remote(url.clone(), *allow_local), stop, output)
         }
     };
     match result {

@@ -3,7 +3,7 @@
 use reelay_model::Micros;
 
 use crate::{
-    SourceJob, TrackInfo,
+    SourceJob,
     segmenter::{VIDEO_TIMESCALE, VideoRules, rescale},
 };
 
@@ -11,13 +11,13 @@ use crate::{
 const LEAST_SEGMENT: i64 = VIDEO_TIMESCALE as i64 * 3 / 2;
 
 /// How this job's video is cut.
-pub(super) fn video(job: &SourceJob, video: &TrackInfo) -> VideoRules {
+pub(super) fn video(job: &SourceJob, part_target: Micros) -> VideoRules {
     // What rounds to the greatest segment is allowed (RFC 8216bis §4.4.3.1).
     let greatest = job.greatest_segment.0 + 499_999;
     VideoRules {
         least_segment: LEAST_SEGMENT,
         greatest_segment: rescale(greatest, 1_000_000, VIDEO_TIMESCALE),
-        part_target: samples(video.part_target, VIDEO_TIMESCALE),
+        part_target: samples(part_target, VIDEO_TIMESCALE),
     }
 }
 

@@ -149,7 +149,7 @@ impl Camera {
             });
             sound = Some(maker.starting_at(grid));
         }
-        let video_rules = rules::video(job, &video_info);
+        let video_rules = rules::video(job, video_info.part_target);
         Ok(Self {
             scene: Scene::new(width, height),
             picture: frame::Video::new(Pixel::YUV420P, width, height),

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Command, time::Duration};
 
+use mp4_atom::{Decode, Moof};
 use reelay_media::{
     MediaChunk, SourceJob, SourceMessage, SourceProblem, SourceWorker, TracksMessage, WorkerError,
     WorkerProgram,
@@ -61,7 +62,9 @@ impl Collected {
     }
 
     pub fn of<'a>(&'a self, track: &'a Track) -> impl Iterator<Item = &'a MediaChunk> + 'a {
-        self.chunks.iter().filter(move |chunk| chunk.track == *track)
+        self.chunks
+            .iter()
+            .filter(move |chunk| chunk.track == *track)
     }
 
     /// Segments of a track that are complete.
@@ -71,7 +74,11 @@ impl Collected {
 
     /// Init segment and chunks of a track, one after the other.
     pub fn file(&self, track: &Track) -> Vec<u8> {
-        let info = self.tracks[0].tracks.iter().find(|info| info.track == *track).unwrap();
+        let info = self.tracks[0]
+            .tracks
+            .iter()
+            .find(|info| info.track == *track)
+            .unwrap();
         let mut bytes = info.init.to_vec();
         for chunk in self.of(track) {
             bytes.extend_from_slice(&chunk.data);
@@ -88,10 +95,17 @@ impl Collected {
         let mut time = chunks[0].decode_time;
         let mut duration = 0;
         for chunk in chunks {
-            assert_eq!((chunk.segment, chunk.part.0), (segment, part), "no hole, no repeat");
+            assert_eq!(
+                (chunk.segment, chunk.part.0),
+                (segment, part),
+                "no hole, no repeat"
+            );
             assert_eq!(chunk.decode_time, time, "decode times continue");
             assert!(chunk.duration.0 > 0);
-            assert!(part > 0 || chunk.independent, "segments start with a keyframe");
+            assert!(
+                part > 0 || chunk.independent,
+                "segments start with a keyframe"
+            );
             assert_eq!(&chunk.data[4..8], b"moof");
             time.0 += chunk.duration.0;
             duration += chunk.duration.0;
@@ -122,12 +136,39 @@ impl Collected {
             let video_end = video_end as f64 / 90_000.0;
             let off = *audio_end as f64 / f64::from(rate) - video_end;
             let half = frame as f64 / f64::from(rate) / 2.0;
-            assert!(off.abs() <= half + 1e-4, "segment {segment}: audio is {off} s off");
+            assert!(
+                off.abs() <= half + 1e-4,
+                "segment {segment}: audio is {off} s off"
+            );
         }
     }
 
+    /// Presentation times of all frames of a track in ticks, in order, from the boxes. (FFmpeg
+    /// shows fragments with negative composition offsets later by the depth of reordering.)
+    pub fn presentation_times(&self, track: &Track) -> Vec<i64> {
+        let mut times = Vec::new();
+        for chunk in self.of(track) {
+            let moof = Moof::decode(&mut &chunk.data[..]).unwrap();
+            let traf = &moof.traf[0];
+            let mut time = traf.tfdt.as_ref().unwrap().base_media_decode_time as i64;
+            assert_eq!(time, chunk.decode_time.0 as i64);
+            for sample in traf.trun[0].samples.iter() {
+                times.push(time + sample.cts.unwrap_or(0));
+                let duration = sample.duration.or(traf.tfhd.default_sample_duration);
+                time += i64::from(duration.unwrap());
+            }
+            assert_eq!(time as u64, chunk.decode_time.0 + chunk.duration.0);
+        }
+        times.sort_unstable();
+        times
+    }
+
     pub fn info(&self, track: &Track) -> &reelay_media::TrackInfo {
-        self.tracks[0].tracks.iter().find(|info| info.track == *track).unwrap()
+        self.tracks[0]
+            .tracks
+            .iter()
+            .find(|info| info.track == *track)
+            .unwrap()
     }
 }
 
@@ -146,23 +187,26 @@ pub fn tool(name: &str, args: &[&str]) -> String {
 /// Decodes the file without a word of complaint.
 pub fn assert_decodes(path: &Path) {
     let path = path.to_str().unwrap();
-    tool("ffmpeg", &["-v", "error", "-xerror", "-i", path, "-f", "null", "-"]);
+    tool(
+        "ffmpeg",
+        &["-v", "error", "-xerror", "-i", path, "-f", "null", "-"],
+    );
 }
 
-/// Presentation times of all packets of a file's only stream, sorted.
-pub fn packet_times(path: &Path, stream: &str) -> Vec<f64> {
-    let path = path.to_str().unwrap();
+/// Number of frames that FFmpeg decodes.
+pub fn decoded_frames(path: &Path) -> usize {
     let text = tool(
         "ffprobe",
         &[
-            "-v", "error", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of",
-            "csv=p=0", path,
+            "-v",
+            "error",
+            "-count_frames",
+            "-show_entries",
+            "stream=nb_read_frames",
+            "-of",
+            "csv=p=0",
+            path.to_str().unwrap(),
         ],
     );
-    let mut times: Vec<f64> = text
-        .lines()
-        .filter_map(|line| line.trim_end_matches(',').parse().ok())
-        .collect();
-    times.sort_by(f64::total_cmp);
-    times
+    text.trim().trim_end_matches(',').parse().unwrap()
 }

@@ -1,5 +1,10 @@
 //! Runs real media workers, looks at what they make with FFmpeg's own tools.
 #![allow(clippy::unwrap_used)]
 
+mod broken;
+mod clips;
 mod collect;
+mod file;
+mod http;
+mod supervision;
 mod synthetic;
