@@ -4,4 +4,5 @@
 
 mod kafka;
 mod linearity;
+mod local;
 mod process;
