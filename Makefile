@@ -64,9 +64,11 @@ fuzz: ## Fuzz every decoder (FUZZ_SECONDS=60 for each)
 	@scripts/fuzz $(or $(FUZZ_SECONDS),10)
 
 .PHONY: schemas
-schemas: web ## Write the generated documents (JSON Schemas, OpenAPI) anew
+schemas: web ## Write the generated documents anew (JSON Schemas, OpenAPI, configuration)
 	UPDATE_SCHEMAS=1 cargo test -p reelay-model are_not_stale
 	REELAY_WRITE_DOCS=1 cargo test -p reelay-gateway --lib the_copy_in_docs
+	cargo build --workspace --bins
+	REELAY_WRITE_DOCS=1 cargo test -p reelay-testkit --test it the_configuration_page
 
 .PHONY: clean
 clean: ## Remove what was built, and the local Kafka's data
