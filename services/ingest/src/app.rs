@@ -55,17 +55,12 @@ pub async fn run(config: Config, runtime: Runtime) -> anyhow::Result<()> {
     };
     let mut consumer =
         GroupConsumer::join(&context.bus, GROUP, Topic::Streams, GroupOptions::default())?;
-    let assigned = health.check("assignment");
-    assigned.not_ready("the group has not given this member its partitions yet");
     let mut streams = Streams::new(context);
     loop {
         let event = tokio::select! {
             () = shutdown.cancelled() => break,
             event = consumer.next() => event,
         };
-        if matches!(event, reelay_bus::GroupEvent::Assigned(_)) {
-            assigned.ready();
-        }
         streams.handle(event, &consumer).await;
     }
     streams.stop().await;

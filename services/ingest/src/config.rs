@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
-use reelay_bus::BusConfig;
+use reelay_bus::{BusConfig, SpoolLimits};
 use reelay_media::WorkerProgram;
 use reelay_runtime::args::KafkaArgs;
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub retry: (Duration, Duration),
     /// How long a hand-over may wait for the end of the running segment.
     pub hand_over: Duration,
+    /// How much media of a stream may wait for the log.
+    pub spool: SpoolLimits,
 }
 
 impl Config {
@@ -71,6 +73,7 @@ impl Config {
                 .context("the path of this program is not known")?,
             retry: (Duration::from_millis(500), Duration::from_secs(30)),
             hand_over: Duration::from_secs(8),
+            spool: SpoolLimits::default(),
         })
     }
 }

@@ -9,7 +9,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use reelay_bus::{
     DroppedSegment, GapBuilder, MediaEvent, MediaProducer, MediaRecord, Outgoing, ProduceError,
-    SpoolLimits,
 };
 use reelay_media::{MediaChunk, TrackInfo};
 use reelay_model::{DurableMark, Micros, StreamId, StreamUid};
@@ -65,7 +64,7 @@ pub struct Publisher {
 impl Publisher {
     /// A way into the log for the owner `owned`.
     pub fn new(context: Context, owned: Owned) -> reelay_bus::Result<Self> {
-        let producer = MediaProducer::new(&context.bus, SpoolLimits::default(), gap_builder())?;
+        let producer = MediaProducer::new(&context.bus, context.config.spool, gap_builder())?;
         let indexer = Indexer::start(context.producer.clone());
         Ok(Self {
             context,
@@ -469,4 +468,57 @@ pub fn missing(
         duration,
         capture_time: Micros::now(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_segment_becomes_a_gap_of_its_number_and_length() {
+        let kind = Kind::Chunk {
+            part: PartNumber(0),
+            independent: true,
+            last_part: false,
+            open: false,
+            init_length: 3,
+            cursor: None,
+            format: Format {
+                fingerprint: reelay_wire::Fingerprint([1; 16]),
+                codecs: "avc1.64001f".to_owned(),
+                width: 320,
+                height: 180,
+                frame_rate_milli: 25_000,
+                channels: 0,
+                sample_rate: 0,
+                bandwidth: 0,
+            },
+        };
+        let uid = StreamUid::from_bytes([7; 16]);
+        let mut header = Header::new("door".parse().unwrap(), uid, Track::Video, kind);
+        header.epoch = Some(Epoch(9));
+        header.segment = SegmentNumber(41);
+        header.discontinuity_sequence = 2;
+        header.timescale = Timescale(90_000);
+        header.decode_time = Ticks(900_000);
+        header.duration = Ticks(18_000);
+        let first = records::outgoing(Topic::Source, 3, &header, "media".into(), None);
+        let record = gap_builder()(&DroppedSegment {
+            track: Track::Video,
+            number: SegmentNumber(41),
+            duration: Micros(2_000_000),
+            bytes: 5,
+            tokens: vec![1, 2],
+            first,
+        });
+        assert_eq!((&record.topic, record.partition), (&Topic::Source, 3));
+        assert!(record.value.is_empty());
+        let gap = Header::decode(record.headers.get(CHUNK_HEADER).unwrap()).unwrap();
+        let expected = Header {
+            kind: Kind::Gap,
+            duration: Ticks(180_000),
+            ..header
+        };
+        assert_eq!(gap, expected);
+    }
 }

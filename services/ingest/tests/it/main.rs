@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod files;
+mod outage;
 mod setup;
 mod specs;
 mod synthetic;

@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use reelay_bus::{Bus, BusConfig, FetchLimits, Headers, Outgoing, Producer, Record, admin};
+use reelay_bus::{
+    Bus, BusConfig, FetchLimits, Headers, Outgoing, Producer, Record, SpoolLimits, admin,
+};
 use reelay_ingest::{
     app,
     config::{Config, MEDIA_WORKER},
@@ -30,6 +32,7 @@ const PARTITIONS: i32 = 2;
 pub struct Deployment {
     pub bus: Bus,
     pub scratch: ScratchDir,
+    pub spool: SpoolLimits,
     producer: Producer,
 }
 
@@ -44,7 +47,10 @@ pub struct Added {
 
 impl Deployment {
     pub async fn new(name: &str) -> Self {
-        let cluster = KafkaCluster::shared().await.unwrap();
+        Self::on(KafkaCluster::shared().await.unwrap(), name).await
+    }
+
+    pub async fn on(cluster: &KafkaCluster, name: &str) -> Self {
         let bus = Bus::new(BusConfig {
             bootstrap_servers: cluster.bootstrap_servers(),
             client_id: format!("test-{name}"),
@@ -63,6 +69,7 @@ impl Deployment {
         Self {
             bus,
             scratch,
+            spool: SpoolLimits::default(),
             producer,
         }
     }
@@ -86,6 +93,7 @@ impl Deployment {
             },
             retry: (Duration::from_millis(100), Duration::from_secs(2)),
             hand_over: Duration::from_secs(8),
+            spool: self.spool,
         };
         let runtime = Runtime::detached();
         let task = tokio::spawn(app::run(config, runtime.clone()));

@@ -1,0 +1,4 @@
+//! Checks of the rules together, beyond what one module promises.
+
+mod live;
+mod ownership;
