@@ -9,6 +9,8 @@
 
 mod audio;
 mod order;
+#[cfg(test)]
+mod tests;
 mod video;
 
 use std::collections::VecDeque;

@@ -383,9 +383,7 @@ impl<'a> Player<'a> {
         let Some(picture) = &mut self.picture else {
             return Ok(());
         };
-        if packet.is_corrupt() {
-            return self.damaged("a packet of video is incomplete", output);
-        }
+        let suspect = packet.is_corrupt();
         let Some(pts) = packet.pts().or(packet.dts()) else {
             return self.damaged("a packet of video has no timestamp", output);
         };
@@ -395,6 +393,10 @@ impl<'a> Player<'a> {
             Ok(frame) => frame,
             Err(error) => return self.damaged(&error.to_string(), output),
         };
+        if suspect {
+            // MPEG-TS calls whatever stands next to a lost packet so: decoders make the best of it.
+            self.damaged("a packet of video may be incomplete", output)?;
+        }
         let key = frame.kind.is_key();
         if !self.line.has_origin() {
             if !key {

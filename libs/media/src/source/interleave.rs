@@ -78,7 +78,8 @@ impl<T> Interleaver<T> {
         });
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    #[cfg(test)]
+    fn is_empty(&self) -> bool {
         self.video.items.is_empty() && self.audio.items.is_empty()
     }
 

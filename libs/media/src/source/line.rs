@@ -58,6 +58,10 @@ struct TrackLine {
     expected: Option<i64>,
     /// Greatest end of a frame.
     end: Option<i64>,
+    /// Decode time of the last frame, and the distance of the last two: the duration of frames
+    /// that do not say theirs.
+    last: Option<i64>,
+    step: i64,
 }
 
 /// The line of one file. Video counts in 1/90,000 s, audio in samples.
@@ -128,6 +132,7 @@ impl Line {
         let duration = base.ticks(duration, VIDEO_TIMESCALE).max(0);
         let jump = self.video.jump(decode, VIDEO_TIMESCALE);
         let decode = decode - self.video.shift;
+        let duration = self.video.duration(decode, duration);
         let position = base.ticks(pts, VIDEO_TIMESCALE) - origin - self.video.shift;
         self.video.expect(decode + duration, position + duration);
         Some((self.place(position, self.start, jump), self.start + decode))
@@ -220,6 +225,15 @@ impl TrackLine {
         }
         self.shift += off;
         Some(off)
+    }
+
+    fn duration(&mut self, decode: i64, said: i64) -> i64 {
+        if let Some(step) = self.last.replace(decode).map(|last| decode - last)
+            && step > 0
+        {
+            self.step = step;
+        }
+        if said > 0 { said } else { self.step }
     }
 
     fn expect(&mut self, next: i64, end: i64) {

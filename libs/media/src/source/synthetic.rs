@@ -45,20 +45,22 @@ pub(super) fn run<W: Write>(
     for frame in 0.. {
         let time = camera.start + rescale(frame, settings.fps, VIDEO_TIMESCALE);
         let line = Micros(rescale(time, VIDEO_TIMESCALE, 1_000_000));
-        loop {
-            let (wait, _) = pace.due(line, Instant::now(), Micros::now());
+        // Capture times are the planned ones: players align the tracks by them, and a picture
+        // that is drawn a little late must not bend the line.
+        let capture = loop {
+            let (wait, planned) = pace.due(line, Instant::now(), Micros::now());
             if stop.load(Ordering::Relaxed) {
                 camera.finish(frame_ticks)?;
                 return Ok(camera.publish(output)?);
             }
             if wait.is_zero() {
-                break;
+                break planned;
             }
             thread::sleep(wait.min(TICK));
             output.tick()?;
-        }
-        camera.shoot(frame as u64, time)?;
-        camera.sound_until(time + frame_ticks)?;
+        };
+        camera.shoot(frame as u64, time, capture)?;
+        camera.sound_until(time + frame_ticks, Micros(capture.0 - line.0))?;
         camera.publish(output)?;
     }
     Ok(())
@@ -164,8 +166,7 @@ impl Camera {
     }
 
     /// Takes one picture.
-    fn shoot(&mut self, frame: u64, time: i64) -> Result<(), Failure> {
-        let capture = Micros::now();
+    fn shoot(&mut self, frame: u64, time: i64, capture: Micros) -> Result<(), Failure> {
         self.scene
             .draw(&mut FrameCanvas(&mut self.picture), frame, capture);
         self.picture.set_pts(Some(time));
@@ -198,8 +199,8 @@ impl Camera {
         Ok(())
     }
 
-    /// Makes the sound up to a time.
-    fn sound_until(&mut self, time: i64) -> Result<(), Failure> {
+    /// Makes the sound up to a time; `origin` is the wall clock at the media line's zero.
+    fn sound_until(&mut self, time: i64, origin: Micros) -> Result<(), Failure> {
         let Some(sound) = &mut self.sound else {
             return Ok(());
         };
@@ -211,7 +212,7 @@ impl Camera {
                 time: at,
                 duration: AAC_FRAME as u32,
                 discontinuity: false,
-                capture: Micros::now(),
+                capture: Micros(origin.0 + rescale(at, AUDIO_RATE, 1_000_000)),
                 cursor: None,
                 payload: Payload::Bytes(payload),
             });

@@ -216,3 +216,32 @@ async fn a_successor_goes_on_with_the_same_bytes() {
         }
     }
 }
+
+/// Real footage, where the project has it beside it.
+#[tokio::test]
+async fn footage_plays() {
+    let footage = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/footage");
+    for (name, tracks) in [("car-detection.mp4", 2), ("face.mp4", 1)] {
+        let path = footage.join(name);
+        if !path.exists() {
+            println!("skipped: no footage at {}", path.display());
+            return;
+        }
+        let source = source_times(&path, "v:0", 90_000.0);
+        let seen = Collected::run(&job(&path), |seen| seen.segments(&Track::Video) == 2).await;
+        assert_eq!(seen.problems, []);
+        assert_eq!(seen.tracks[0].tracks.len(), tracks);
+        seen.check(&Track::Video);
+        let times = seen.presentation_times(&Track::Video);
+        for (time, source) in times.iter().zip(&source) {
+            assert!(
+                (time - source).abs() <= 1,
+                "{name}: {time} is {source} in the file"
+            );
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("video.mp4");
+        fs::write(&file, seen.file(&Track::Video)).unwrap();
+        assert_decodes(&file);
+    }
+}
