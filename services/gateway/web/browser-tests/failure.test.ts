@@ -67,13 +67,13 @@ test("without any gateway it says so, and plays by itself when one is back", asy
   await page.close();
 });
 
-test("a stream that is removed is said to be gone, and plays when it is added again", async () => {
+test("a stream that is removed is said to have ended, and plays when it is added again", async () => {
   const spec = { id: "comes-and-goes", source: "synthetic:", greatestSegmentSeconds: 2 };
   await addStream(home, spec);
   const { page } = await visit(visitor.context, `${home}/watch/${spec.id}`, gateways);
   await expectPlaying(page, 60_000);
   await removeStream(home, spec.id);
-  await page.getByRole("heading", { name: "There is no such stream" }).waitFor({ timeout: 60_000 });
+  await page.getByRole("heading", { name: "This stream has ended" }).waitFor({ timeout: 30_000 });
   await screenshot(page, "removed");
   await addStream(home, spec);
   await expectPlaying(page, 60_000);

@@ -1,6 +1,6 @@
 // Plays one stream into a video element and keeps it playing: hls.js, the pace, and what to do when
 // something fails. The rules are plain functions in the files beside; this is their effects.
-import Hls, { Events, ErrorDetails, ErrorTypes, type ErrorData } from "hls.js";
+import Hls, { Events, ErrorTypes, type ErrorData } from "hls.js";
 import { masterPath } from "./address";
 import { Gateways } from "./gateways";
 import { Cushion, pace } from "./latency";
@@ -13,6 +13,8 @@ import type { Trouble } from "./words";
 const tickMs = 250;
 /** A seek of our own makes the element wait for data: that is no stall. */
 const seekGraceMs = 500;
+/** What has ended does not begin again at once. */
+const afterEndMs = 2_000;
 
 export interface EngineListener {
   /** Something the page shows has changed. */
@@ -63,6 +65,7 @@ export class Engine {
     video.addEventListener("playing", () => this.#become("playing"), { signal });
     video.addEventListener("waiting", this.#onWaiting, { signal });
     video.addEventListener("pause", () => this.#become("paused"), { signal });
+    video.addEventListener("ended", this.#onEnded, { signal });
     addEventListener("online", () => this.nudge(), { signal });
     this.#ticker = setInterval(() => this.#tick(), tickMs);
     if (Hls.isSupported()) this.#open();
@@ -119,7 +122,9 @@ export class Engine {
   }
 
   togglePlay(): void {
-    if (this.video.paused) {
+    if (this.video.ended) {
+      this.nudge();
+    } else if (this.video.paused) {
       this.#hls?.startLoad();
       this.toLive();
       void this.#play();
@@ -224,7 +229,7 @@ export class Engine {
         return;
       }
       this.cause = "media";
-    } else if (data.response?.code === 404 || data.details === ErrorDetails.LEVEL_EMPTY_ERROR) {
+    } else if (!this.#hadPicture && data.response?.code === 404) {
       this.cause = "absent";
     } else {
       this.cause = null;
@@ -262,7 +267,8 @@ export class Engine {
     if (status === 0 || status >= 500) this.gateways.failed(origin, performance.now(), status !== 503);
     this.#setUnreachable(status === 0);
     if (status < 200 || status >= 300) {
-      if (status === 404) this.cause = "absent";
+      // What has been seen and is no longer there was removed.
+      if (status === 404) this.cause = this.#hadPicture ? "ended" : "absent";
       this.#arm(this.#recovery.nextDelayMs());
       return;
     }
@@ -292,10 +298,22 @@ export class Engine {
     this.#become("stalled");
   };
 
+  /** The stream was removed. One of the same id may come after it. */
+  #onEnded = (): void => {
+    this.cause = "ended";
+    this.#become("stalled");
+    this.#hls?.stopLoad();
+    if (this.#retryAtMs === null) this.#arm(afterEndMs);
+  };
+
   #become(status: Trouble["status"]): void {
     if (this.status === status || this.#destroyed) return;
     // A media source that is taken away or recovered pauses the element: nobody asked for that.
-    if (status === "paused" && (this.#retryAtMs !== null || !this.#hls?.media || this.video.error)) return;
+    if (
+      status === "paused" &&
+      (this.#retryAtMs !== null || !this.#hls?.media || this.video.error || this.video.ended)
+    )
+      return;
     const nowMs = performance.now();
     this.status = status;
     this.#sinceMs = nowMs;

@@ -32,6 +32,10 @@ test("a stream that does not exist is said at once", () => {
   expect(wordsFor({ ...stalled, forMs: 0 }, null)?.title).toBe("There is no such stream");
 });
 
+test("a stream that was removed while it played has ended", () => {
+  expect(wordsFor({ ...stalled, forMs: 0, cause: "ended" }, null)?.title).toBe("This stream has ended");
+});
+
 test("the source's problem is told in its own words, and what happens next", () => {
   const problem = { code: "x", message: "the camera does not answer", since: 0, next: "tried again in 8 s" };
   expect(wordsFor(stalled, stream("reconnecting", problem))).toMatchObject({

@@ -10,7 +10,7 @@ export interface Trouble {
   forMs: number;
   /** No gateway answers. */
   unreachable: boolean;
-  cause: "absent" | "media" | "unsupported" | null;
+  cause: "absent" | "ended" | "media" | "unsupported" | null;
   /** When it is tried again, in milliseconds from now. */
   retryInMs: number | null;
 }
@@ -43,6 +43,14 @@ export function wordsFor(trouble: Trouble, stream: StreamView | null | undefined
       tone: "problem",
       title: "This browser cannot play live video here",
       detail: "It lacks Media Source Extensions. A current Chrome, Edge, Firefox or Safari has them.",
+      retry: false,
+    };
+  }
+  if (cause === "ended") {
+    return {
+      tone: "notice",
+      title: "This stream has ended",
+      detail: "It was removed. If it is added again, it plays here by itself.",
       retry: false,
     };
   }
