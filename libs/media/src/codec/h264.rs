@@ -166,31 +166,30 @@ impl AvcStream {
             (_, None) => return Err(Malformed::new("packet without a picture")),
         }
 
-        let mut sets = None::<Sets>;
-        let mut nals = Vec::with_capacity(all.len());
-        for nal in all {
-            let bytes = &data[nal.clone()];
-            match nal_type(bytes) {
-                ACCESS_UNIT_DELIMITER | END_OF_SEQUENCE | END_OF_STREAM | FILLER => {}
-                SPS | PPS | SPS_EXTENSION => {
-                    if !self.sets.knows(bytes) {
-                        if kind.is_key() {
-                            sets.get_or_insert_with(|| self.sets.clone()).learn(bytes);
-                        } else {
-                            nals.push(nal);
-                        }
-                    }
-                }
-                _ => nals.push(nal),
-            }
-        }
+        let is_set = |bytes: &[u8]| matches!(nal_type(bytes), SPS | PPS | SPS_EXTENSION);
+        let changed = all
+            .iter()
+            .map(|nal| &data[nal.clone()])
+            .any(|bytes| is_set(bytes) && !self.sets.knows(bytes));
         let mut new_config = false;
-        if let Some(sets) = sets {
+        if changed && kind.is_key() {
+            let mut sets = self.sets.clone();
+            for nal in &all {
+                sets.learn(&data[nal.clone()]);
+            }
             let config = sets.config()?;
             self.sets = sets;
             new_config = self.config.as_ref() != Some(&config);
             self.config = Some(config);
         }
+        let nals = all
+            .into_iter()
+            .filter(|nal| match nal_type(&data[nal.clone()]) {
+                ACCESS_UNIT_DELIMITER | END_OF_SEQUENCE | END_OF_STREAM | FILLER => false,
+                SPS | PPS | SPS_EXTENSION => !self.sets.knows(&data[nal.clone()]),
+                _ => true,
+            })
+            .collect();
         Ok(AccessUnit {
             kind,
             nals,
@@ -491,6 +490,13 @@ mod tests {
         let data = byte_stream(&[TEST_SPS, &other_pps, &[0x65, 0x88, 0x80]]);
         assert!(stream.access_unit(&data, true).unwrap().new_config);
         assert_ne!(stream.config().unwrap(), &before);
+        // Another SPS with the PPS that is known.
+        let mut other_sps = TEST_SPS.to_vec();
+        other_sps[3] = 0x20;
+        let data = byte_stream(&[&other_sps, &other_pps, &[0x65, 0x88, 0x80]]);
+        assert!(stream.access_unit(&data, true).unwrap().new_config);
+        assert_eq!(stream.config().unwrap().codecs(), "avc1.640020");
+        assert_eq!(stream.config().unwrap().pps, [other_pps]);
     }
 
     #[test]

@@ -215,8 +215,10 @@ impl<P> AudioCutter<P> {
         };
         let duration = i64::from(frame.duration);
         let off = frame.time - end;
-        let far =
-            self.with_video && frame.time > self.video.saturating_add(self.seconds(AHEAD_SECONDS));
+        // Before video has come, everything is ahead of it.
+        let far = self.with_video
+            && self.video != i64::MIN
+            && frame.time > self.video.saturating_add(self.seconds(AHEAD_SECONDS));
         if 2 * off < -duration || far {
             return;
         }

@@ -72,6 +72,12 @@ impl<F> DecodeOrder<F> {
         }
     }
 
+    /// Forgets all waiting frames.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.times.clear();
+    }
+
     fn give_one(&mut self, give: &mut impl FnMut(F, i64)) {
         // Both always have the same length.
         if let (Some(Reverse(time)), Some(frame)) = (self.times.pop(), self.waiting.pop_front()) {

@@ -119,7 +119,7 @@ impl<P> VideoCutter<P> {
 
     pub(super) fn push(&mut self, frame: VideoFrame<P>, events: &mut VecDeque<Event<P>>) {
         if frame.discontinuity {
-            self.end_line(self.last_duration, events);
+            self.end_line(self.last_duration, Some(frame.presentation), events);
             self.last_key = None;
         }
         if frame.kind.is_key() {
@@ -146,18 +146,24 @@ impl<P> VideoCutter<P> {
     }
 
     pub(super) fn finish(&mut self, last_duration: i64, events: &mut VecDeque<Event<P>>) {
-        self.end_line(last_duration, events);
+        self.end_line(last_duration, None, events);
     }
 
-    /// Ends the segment with all frames that are there.
-    fn end_line(&mut self, last_duration: i64, events: &mut VecDeque<Event<P>>) {
+    /// Ends the segment with all frames that are there; the last does not last beyond `until`.
+    fn end_line(
+        &mut self,
+        last_duration: i64,
+        until: Option<i64>,
+        events: &mut VecDeque<Event<P>>,
+    ) {
         let mut ready = Vec::new();
         self.order.flush(|frame, time| ready.push((frame, time)));
         for (frame, time) in ready {
             self.timed(frame, time, events);
         }
         if let Some(Pending { time, frame }) = self.pending.take() {
-            let duration = self.within_segment(time, last_duration.max(1));
+            let left = until.map_or(i64::MAX, |until| until - time);
+            let duration = self.within_segment(time, last_duration.min(left).max(1));
             self.add(frame, time, duration, events);
             self.end_segment(time + duration, events);
         }
@@ -210,7 +216,7 @@ impl<P> VideoCutter<P> {
         if self.segment.is_none() {
             if !frame.kind.is_key() {
                 // Left out, and so is all up to the next keyframe.
-                self.order = DecodeOrder::new();
+                self.order.clear();
                 self.taking = false;
                 return;
             }
