@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod docs;
 mod kafka;
 mod linearity;
 mod local;
 mod process;
+mod system;

@@ -11,6 +11,8 @@ use crate::linearity::finding::Rule;
 #[derive(Debug, Default)]
 pub struct Fence {
     claim: Option<Epoch>,
+    /// Offsets of the claims that rose above what was there, by epoch.
+    rises: Vec<(Epoch, Offset)>,
     /// Nonces of the claims of that epoch: a repeated claim has one of its own.
     nonces: BTreeSet<Nonce>,
     /// First opening of the claim's epoch in this topic.
@@ -50,6 +52,12 @@ impl Fence {
         self.claim
     }
 
+    /// Whether what `epoch` wrote at `offset` is void.
+    pub fn voids(&self, epoch: Epoch, offset: Offset) -> bool {
+        let mut rises = self.rises.iter();
+        rises.any(|(claimed, at)| *claimed > epoch && *at < offset)
+    }
+
     /// The first opening of the epoch in force, in this topic.
     pub fn opening(&self) -> Option<&Opening> {
         self.opening.as_ref()
@@ -71,6 +79,7 @@ impl Fence {
             }
             before => {
                 self.claim = Some(epoch);
+                self.rises.push((epoch, offset));
                 self.nonces = BTreeSet::from([nonce]);
                 self.opening = None;
                 (

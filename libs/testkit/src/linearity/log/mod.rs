@@ -458,6 +458,14 @@ impl StreamLog {
             let track = self.tracks.get(name);
             // The owner in force has indexed something, so it has corrected what it had to.
             let settled = index.records.values().any(|r| Some(r.writer) == writer_now);
+            let fence = self.fences.get(&Topic::of_track(name));
+            let to_correct = |indexed: &Indexed| {
+                let last = indexed.record.parts.last();
+                let voided = |fence: &Fence| {
+                    last.is_some_and(|p| fence.voids(indexed.record.epoch, p.offset))
+                };
+                !settled && Some(indexed.writer) != writer_now && fence.is_some_and(voided)
+            };
             for (number, indexed) in &mut index.records {
                 if indexed.agreed {
                     continue;
@@ -479,7 +487,7 @@ impl StreamLog {
                 if faults.is_empty() {
                     indexed.agreed = true;
                     report.counts.indexed += 1;
-                } else if at_end && (settled || Some(indexed.writer) == writer_now) {
+                } else if at_end && !to_correct(indexed) {
                     for (rule, expected, found) in faults {
                         report.add(Finding {
                             rule,
