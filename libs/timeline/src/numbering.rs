@@ -399,3 +399,6 @@ impl<'a> Log<'a> {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,10 @@ use reelay_testkit::{
     linearity::{Report, check_log},
     wait_until,
 };
-use reelay_wire::{CHUNK_HEADER, Header, Kind, Offset, StreamId, Topic, Track, partition_for};
+use reelay_timeline::claim_header;
+use reelay_wire::{
+    CHUNK_HEADER, Epoch, Header, Kind, Nonce, Offset, StreamId, Topic, Track, partition_for,
+};
 use serde_json::json;
 
 /// How long anything may take on a busy machine before a test fails.
@@ -159,6 +162,21 @@ impl Deployment {
             value: value.to_owned().into(),
         };
         self.producer.send(record).await.unwrap().offset
+    }
+
+    /// Appends a claim to `source` and nothing to the other topics.
+    pub async fn claim_source(&self, added: &Added) -> Epoch {
+        let nonce = Nonce([9; 16]);
+        let header = claim_header(&added.id, added.uid, &Topic::Source, None, nonce);
+        let record = Outgoing {
+            topic: Topic::Source,
+            partition: added.partition,
+            key: added.id.as_str().to_owned().into(),
+            headers: Headers::new().with(CHUNK_HEADER, header.encode()),
+            value: Vec::new().into(),
+        };
+        let offset = self.producer.send(record).await.unwrap().offset;
+        Epoch(offset.cast_unsigned())
     }
 
     /// All records of a partition.

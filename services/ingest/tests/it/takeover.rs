@@ -118,3 +118,26 @@ async fn a_stop_hands_over_at_the_end_of_a_segment() {
     assert_eq!((report.counts.truncated, report.counts.gaps), (0, 0));
     assert_eq!(report.counts.discontinuities, 0);
 }
+
+/// A claimant that died between its claims: `index`, which owners follow, says nothing of it.
+#[tokio::test]
+async fn a_claim_in_source_alone_is_noticed() {
+    let log = Deployment::new("lonely").await;
+    let camera = log.add("camera", CAMERA).await;
+    let ingest = log.ingest();
+    log.grows(&camera, 1).await;
+    let lonely = log.claim_source(&camera).await;
+    wait_until("an owner above the lonely claim", LIMIT, || async {
+        let last = log.indexed(&camera, Track::Video).await.pop()?;
+        (last.epoch? > lonely).then_some(())
+    })
+    .await
+    .unwrap();
+    log.grows(&camera, 1).await;
+    ingest.stop().await;
+    let report = log.sound().await;
+    assert_eq!(
+        report.counts.takeovers, 2,
+        "the lonely one and the one above it"
+    );
+}

@@ -7,7 +7,7 @@ use stateright::{Model, Property};
 use super::{
     Broken, Ownership,
     log::{AUDIO, Rec, SOURCE, small, stream},
-    process::{Action, Owner, Process, Repeat, Role, State},
+    process::{Action, Process, Repeat, Role, State},
 };
 
 impl Model for Ownership {

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use reelay_model::HighWater;
 use reelay_timeline::{CLAIMED_TOPICS, Claimant, Fence, Lost, ReadFrom, Step, Takeover};
-use reelay_wire::{Epoch, Kind, Offset, SegmentNumber, Topic, Track};
+use reelay_wire::{Epoch, Kind, Offset, SegmentNumber, Track};
 
 use super::{
     Broken, Ownership,
