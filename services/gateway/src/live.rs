@@ -212,7 +212,7 @@ impl Live {
             .is_some_and(|current| Arc::ptr_eq(current, watch));
         let wanted = is_current
             && in_force.as_ref() == Some(&watch.target)
-            && watch.idle() < self.0.config.idle;
+            && (watch.is_awaited() || watch.idle() < self.0.config.idle);
         if wanted {
             return false;
         }
@@ -253,6 +253,13 @@ impl Watch {
     fn idle(&self) -> Duration {
         let used = Duration::from_millis(self.used.load(Ordering::Relaxed));
         self.started.elapsed().saturating_sub(used)
+    }
+
+    /// Whether a request waits for something of the stream.
+    fn is_awaited(&self) -> bool {
+        let tracks = self.known_tracks();
+        let mut tracks = tracks.iter().flat_map(|tracks| tracks.iter());
+        self.tracks.receiver_count() > 0 || tracks.any(|view| view.is_awaited())
     }
 
     /// The tracks, once they are known; waits for that.

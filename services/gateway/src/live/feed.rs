@@ -3,7 +3,10 @@
 //! Partitions are followed as long as some stream in them is watched; records of streams that
 //! nobody watches are passed over by a look at their key.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use reelay_bus::{Bus, BusError, Record, StartAt, TailEvent, Tailer, TailerOptions};
@@ -11,6 +14,9 @@ use reelay_model::{Offset, StreamId};
 use reelay_runtime::CancellationToken;
 use reelay_wire::Topic;
 use tokio::sync::{mpsc, oneshot};
+
+/// Trouble is logged at most this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What a watcher gets of a stream's partitions.
 #[derive(Debug)]
@@ -71,6 +77,7 @@ impl Feed {
             let mut reader = Reader {
                 tailer,
                 followed: HashMap::new(),
+                told: None,
             };
             tokio::select! {
                 () = reader.run(queue) => {}
@@ -134,6 +141,8 @@ struct Reader {
     tailer: Tailer,
     /// Who wants what of a followed partition; streams by key.
     followed: HashMap<(Topic, i32), HashMap<Bytes, Vec<Sink>>>,
+    /// When trouble was last logged.
+    told: Option<Instant>,
 }
 
 impl Reader {
@@ -203,7 +212,7 @@ impl Reader {
         }
     }
 
-    fn pass_on(&self, event: TailEvent) {
+    fn pass_on(&mut self, event: TailEvent) {
         match event {
             TailEvent::Record(record) => {
                 metrics::counter!("reelay_gateway_live_read_bytes_total")
@@ -241,6 +250,11 @@ impl Reader {
             }
             TailEvent::Trouble { partition, reason } => {
                 metrics::counter!("reelay_gateway_live_troubles_total").increment(1);
+                // It comes again every second or so for as long as it lasts.
+                if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+                    return;
+                }
+                self.told = Some(Instant::now());
                 let (topic, partition) = partition.unzip();
                 let topic = topic.map(|topic| topic.to_string());
                 tracing::warn!(topic, partition, reason, "reading live media is held up");

@@ -60,6 +60,11 @@ impl TrackView {
         self.shown.subscribe()
     }
 
+    /// Whether a request waits for a change.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.shown.receiver_count() > 0
+    }
+
     /// What the track shows now; nothing before there is anything to play.
     pub fn now(&self) -> Option<Arc<Shown>> {
         self.shown.borrow().clone()

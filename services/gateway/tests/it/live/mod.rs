@@ -6,11 +6,12 @@ mod replicas;
 mod serving;
 
 use reelay_model::Track;
+use reelay_testkit::wait_until;
 use reelay_wire::partition_for;
 use serde_json::Value;
 
 use self::camera::{Camera, init_hash};
-use crate::start::{Answer, Gateway, PARTITIONS, Topics, spec};
+use crate::start::{Answer, Gateway, PARTITIONS, PATIENCE, Topics, spec};
 
 /// The part of a playlist that all replicas agree on.
 pub fn agreed(playlist: &str) -> String {
@@ -76,12 +77,15 @@ pub async fn playlist(gateway: &Gateway, track: &Track, query: &str) -> Answer {
         .await
 }
 
-/// The playlist as soon as it holds this part of this segment.
+/// The playlist as soon as it holds this part of this segment, however busy the machine is.
 pub async fn playlist_with(gateway: &Gateway, track: &Track, segment: u64, part: usize) -> String {
     let query = format!("?_HLS_msn={segment}&_HLS_part={part}");
-    let answer = playlist(gateway, track, &query).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    answer.text
+    let shown = async || {
+        let answer = playlist(gateway, track, &query).await;
+        assert!(matches!(answer.status, 200 | 503), "{answer:?}");
+        (answer.status == 200).then_some(answer.text)
+    };
+    wait_until("the playlist", PATIENCE, shown).await.unwrap()
 }
 
 /// The path of a segment, or of one of its parts.
