@@ -268,8 +268,7 @@ mod tests {
     fn a_stream_is_made_edited_deleted_and_made_again() {
         let mut specs = Specs::new();
         let id: StreamId = "door".parse().unwrap();
-        let mut apply =
-            |offset, record| specs.apply(3, offset, "door", record).map(|change| change);
+        let mut apply = |offset, record| specs.apply(3, offset, "door", record);
         assert!(matches!(
             apply(5, record("door", 1, None, SOURCE)),
             Ok(SpecChange::Added(_))
