@@ -32,6 +32,7 @@ test("the demo stream plays with its sound track, near the live edge", async () 
   await page.keyboard.press("i");
   await expect.poll(() => figure(page, "behind").textContent(), { timeout: 20_000 }).toMatch(/^[0-2]\.\d s$/);
   await expectSteady([page], 15);
+  await page.keyboard.press("i");
   await screenshot(page, "player");
   const report = await reported;
   expect(report.status()).toBeLessThan(300);
