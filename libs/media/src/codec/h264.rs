@@ -531,8 +531,9 @@ mod tests {
         assert!(stream.access_unit(&[0, 0, 0, 9, 0x65], true).is_err());
         assert!(stream.access_unit(&[0, 0, 0], true).is_err());
         assert!(stream.access_unit(&[], true).is_err());
-        let unit = stream.access_unit(&[0, 0, 0, 2, 0x65, 0x88], true).unwrap();
-        assert_eq!(unit.nals, [4..6]);
+        let data = [0, 0, 0, 2, 0x65, 0x88];
+        let unit = stream.access_unit(&data, true).unwrap();
+        assert_eq!(kept(&data, &unit), [&data[4..]]);
     }
 
     proptest::proptest! {
