@@ -19,10 +19,11 @@ export async function streamView(gateway: string, id: string): Promise<StreamVie
 export async function removeStream(gateway: string, id: string): Promise<void> {
   const view = await streamView(gateway, id);
   if (!view) return;
-  await fetch(`${gateway}/api/v1/streams/${id}`, {
+  const response = await fetch(`${gateway}/api/v1/streams/${id}`, {
     method: "DELETE",
-    headers: { "if-match": `"${view.version}"` },
+    headers: { "content-type": "application/json", "if-match": `"${view.version}"` },
   });
+  if (!response.ok) throw new Error(`the stream was not removed: ${response.status} ${await response.text()}`);
 }
 
 /** Sends `restart gateway 0` and the like to `reelay-local`. */
