@@ -23,7 +23,8 @@ export async function removeStream(gateway: string, id: string): Promise<void> {
     method: "DELETE",
     headers: { "content-type": "application/json", "if-match": `"${view.version}"` },
   });
-  if (!response.ok) throw new Error(`the stream was not removed: ${response.status} ${await response.text()}`);
+  if (!response.ok)
+    throw new Error(`the stream was not removed: ${response.status} ${await response.text()}`);
 }
 
 /** Sends `restart gateway 0` and the like to `reelay-local`. */
