@@ -88,6 +88,7 @@ export class Engine {
       forMs: nowMs - this.#sinceMs,
       unreachable: this.unreachable,
       cause: this.cause,
+      seen: this.#hadPicture,
       retryInMs: this.#retryAtMs === null ? null : Math.max(0, this.#retryAtMs - nowMs),
     };
   }
@@ -145,9 +146,10 @@ export class Engine {
     }
   }
 
-  /** The stream's phase changed: one that is live again is worth a try at once. */
+  /** The stream's phase changed: one that is live again is worth a fresh start at once. */
   expectLive(live: boolean): void {
-    if (live && !this.#expectedLive) this.nudge();
+    if (live && !this.#expectedLive && this.status !== "playing" && this.status !== "paused")
+      this.startAfresh();
     this.#expectedLive = live;
   }
 

@@ -7,6 +7,7 @@ const stalled: Trouble = {
   forMs: 2000,
   unreachable: false,
   cause: null,
+  seen: false,
   retryInMs: null,
 };
 
@@ -34,6 +35,7 @@ test("a stream that does not exist is said at once", () => {
 
 test("a stream that was removed while it played has ended", () => {
   expect(wordsFor({ ...stalled, forMs: 0, cause: "ended" }, null)?.title).toBe("This stream has ended");
+  expect(wordsFor({ ...stalled, forMs: 0, seen: true }, null)?.title).toBe("This stream has ended");
 });
 
 test("the source's problem is told in its own words, and what happens next", () => {

@@ -11,6 +11,8 @@ export interface Trouble {
   /** No gateway answers. */
   unreachable: boolean;
   cause: "absent" | "ended" | "media" | "unsupported" | null;
+  /** Whether there has been a picture. */
+  seen: boolean;
   /** When it is tried again, in milliseconds from now. */
   retryInMs: number | null;
 }
@@ -36,7 +38,7 @@ const again = (retryInMs: number | null): string =>
  * while that is not known, null when there is no such stream.
  */
 export function wordsFor(trouble: Trouble, stream: StreamView | null | undefined): Words | null {
-  const { status, forMs, unreachable, cause, retryInMs } = trouble;
+  const { status, forMs, unreachable, cause, seen, retryInMs } = trouble;
   if (status === "playing" || status === "paused") return null;
   if (cause === "unsupported") {
     return {
@@ -46,7 +48,7 @@ export function wordsFor(trouble: Trouble, stream: StreamView | null | undefined
       retry: false,
     };
   }
-  if (cause === "ended") {
+  if (cause === "ended" || (stream === null && seen)) {
     return {
       tone: "notice",
       title: "This stream has ended",
