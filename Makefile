@@ -38,6 +38,7 @@ test: deps web ## Run all tests: unit, property, model, Kafka, browser
 soak: deps web ## Run the long tests (those that take more than a minute)
 	cargo build --workspace --bins
 	cargo test --workspace -- --ignored --test-threads=1
+	cd $(WEB) && STRICT_PLAYBACK=1 REELAY_LOCAL=$(CURDIR)/target/debug/reelay-local npm run test:browser
 
 .PHONY: bench
 bench: web ## Measure, beside the peers, and print the table of docs/benchmarks.md
