@@ -40,10 +40,15 @@ export function pace({ latency, target, ahead, rate }: Position): Pace {
 }
 
 /** When the buffer runs this low, the next late part would make it stall, in seconds. */
-const dangerAhead = 0.2;
-const dangerStep = 0.1;
-const stallStep = 0.2;
-const greatestCushion = 0.8;
+const dangerAhead = 0.3;
+const dangerStep = 0.15;
+const stallStep = 0.25;
+const greatestCushion = 1;
+/**
+ * Never less than about a part: the hold-back alone is used up by one late part and one busy moment of
+ * the machine, which on two busy cores came about once a minute.
+ */
+const leastCushion = 0.25;
 /** The line has to be calm for this long before the cushion is taken back, a little at a time. */
 const calmMs = 4_000;
 const calmStep = 0.04;
@@ -52,10 +57,10 @@ const dangerApartMs = 1_000;
 
 /**
  * Extra distance from the live edge for lines and machines that deliver unevenly: it grows when the
- * buffer nearly runs dry, and shrinks while all is calm. On a good line it is next to nothing.
+ * buffer nearly runs dry, and shrinks to its least while all is calm.
  */
 export class Cushion {
-  #seconds = 0.1;
+  #seconds = 0.35;
   #changedAtMs: number;
 
   constructor(nowMs: number) {
@@ -77,7 +82,7 @@ export class Cushion {
   }
 
   #change(by: number, nowMs: number): void {
-    this.#seconds = Math.min(greatestCushion, Math.max(0, this.#seconds + by));
+    this.#seconds = Math.min(greatestCushion, Math.max(leastCushion, this.#seconds + by));
     this.#changedAtMs = nowMs;
   }
 }
