@@ -522,7 +522,7 @@ impl Owner {
     }
 
     fn problem(&mut self, problem: SourceProblem) {
-        let code = source::code_of(problem.code);
+        let code = problem.code.as_str().to_owned();
         tracing::warn!(stream = %self.owned.stream, code, reason = problem.message,
             fatal = problem.fatal, "problem with the source");
         if problem.fatal {

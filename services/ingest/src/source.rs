@@ -15,11 +15,3 @@ pub const fn phase_of(code: SourceProblemCode) -> Phase {
         _ => Phase::Reconnecting,
     }
 }
-
-/// The code as statuses show it.
-pub fn code_of(code: SourceProblemCode) -> String {
-    match serde_json::to_value(code) {
-        Ok(serde_json::Value::String(code)) => code,
-        _ => "source".to_owned(),
-    }
-}
