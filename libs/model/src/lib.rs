@@ -8,6 +8,7 @@ mod id;
 mod network;
 mod numbers;
 mod qoe;
+mod rung;
 pub mod schema;
 mod spec;
 mod status;
@@ -18,5 +19,11 @@ pub use id::{RungId, StreamId, StreamUid, Track};
 pub use network::{AddressClass, classify};
 pub use numbers::{Epoch, Micros, Offset, PartNumber, SegmentNumber, Ticks, Timescale};
 pub use qoe::{QoeLatency, QoeReport};
+pub use rung::{
+    GREATEST_HEIGHT, Preset, RungCodec, RungDefinitions, RungProfile, Rungs, SOURCE_H264,
+    SourceFormat, ladder_for, plays_in_browsers,
+};
 pub use spec::{GreatestSegment, LatencyMode, RawStreamSpec, SpecRecord, StreamSpec};
-pub use status::{DurableMark, HighWater, Phase, Problem, StreamStatus, TrackStatus};
+pub use status::{
+    DurableMark, HighWater, Phase, Problem, RungWork, StreamStatus, TrackStatus, TranscodeStatus,
+};

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{FieldError, Invalid, Offset, RungId, SourceAddress, StreamId, StreamUid};
+use crate::{
+    FieldError, Invalid, Offset, RungCodec, RungId, Rungs, SourceAddress, StreamId, StreamUid,
+};
 
 /// How a stream is prepared for its viewers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -73,10 +75,11 @@ pub struct RawStreamSpec {
     /// Where the media comes from.
     #[schemars(with = "SourceAddress")]
     pub source: String,
-    /// Rungs to make beside the source, by id; each must be one of the deployment's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<RungId>", length(max = 16))]
-    pub ladder: Vec<String>,
+    /// Rungs to make beside the source, by id; each must be one of the deployment's. Absent: the
+    /// deployment's H.264 rungs that are lower than the source. Empty: the source alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<RungId>>", length(max = 16))]
+    pub ladder: Option<Vec<String>>,
     /// How far behind the camera viewers are.
     #[serde(default)]
     pub latency: LatencyMode,
@@ -105,8 +108,9 @@ pub struct StreamSpec {
     pub name: Option<String>,
     /// Where the media comes from.
     pub source: SourceAddress,
-    /// Rungs to make beside the source, without repeats.
-    pub ladder: Vec<RungId>,
+    /// Rungs to make beside the source, without repeats; the deployment's default where absent.
+    /// [`ladder_for`](crate::ladder_for) says what comes of it.
+    pub ladder: Option<Vec<RungId>>,
     /// How far behind the camera viewers are.
     pub latency: LatencyMode,
     /// Greatest length of a segment.
@@ -146,7 +150,10 @@ impl StreamSpec {
                 "a partition number from 0",
             ));
         }
-        let ladder = validate_ladder(&raw.ladder, rungs, &mut errors);
+        let ladder = raw
+            .ladder
+            .as_deref()
+            .map(|ladder| validate_ladder(ladder, rungs, &mut errors));
         validate_labels(&raw.labels, &mut errors);
         match (id, source, greatest_segment) {
             (Some(id), Some(source), Some(greatest_segment)) if errors.is_empty() => Ok(Self {
@@ -195,6 +202,30 @@ impl StreamSpec {
         }
     }
 
+    /// Whether a deployment that has `rungs` can make the ladder in this spec's latency mode: in
+    /// `low` only H.264 is encoded, since the other encoders look ahead.
+    ///
+    /// # Errors
+    /// The rungs that would never be made.
+    pub fn check_ladder(&self, rungs: &Rungs) -> Result<(), Invalid> {
+        let mut errors = Vec::new();
+        for (i, id) in self.ladder.iter().flatten().enumerate() {
+            let codec = rungs.get(id).map(|profile| profile.codec);
+            if self.latency == LatencyMode::Low && codec.is_some_and(|c| c != RungCodec::H264) {
+                errors.push(FieldError::new(
+                    format!("ladder[{i}]"),
+                    id,
+                    "an H.264 rung, or latency `normal`",
+                ));
+            }
+        }
+        if errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Invalid(errors))
+        }
+    }
+
     /// The name for people: the display name, or the id.
     pub fn display_name(&self) -> &str {
         self.name.as_deref().unwrap_or(self.id.as_str())
@@ -207,7 +238,8 @@ impl StreamSpec {
             uid: Some(self.uid),
             name: self.name.clone(),
             source: self.source.to_string(),
-            ladder: self.ladder.iter().map(ToString::to_string).collect(),
+            ladder: (self.ladder.as_ref())
+                .map(|ladder| ladder.iter().map(ToString::to_string).collect()),
             latency: self.latency,
             greatest_segment_seconds: Some(self.greatest_segment.seconds().into()),
             partition: self.partition,
@@ -369,10 +401,26 @@ mod tests {
                 &rungs,
             )
         };
-        assert_eq!(spec(&["480p"]).unwrap().ladder, rungs[..1]);
+        assert_eq!(spec(&["480p"]).unwrap().ladder.unwrap(), rungs[..1]);
+        assert_eq!(spec(&[]).unwrap().ladder, Some(Vec::new()));
         let error = spec(&["720p"]).unwrap_err();
         assert!(error.to_string().contains("480p, 360p"), "{error}");
         assert!(spec(&["480p", "480p"]).is_err());
+    }
+
+    #[test]
+    fn a_rung_that_low_latency_cannot_have_is_named() {
+        let rungs = Rungs::new(vec!["480p-av1".parse().unwrap(), "360p".parse().unwrap()]).unwrap();
+        let spec = |latency| {
+            let raw = raw(serde_json::json!({
+                "id": "a", "source": "synthetic:", "ladder": ["360p", "480p-av1"],
+                "latency": latency,
+            }));
+            StreamSpec::validate(raw, StreamUid::random(), &rungs.ids()).unwrap()
+        };
+        let Invalid(errors) = spec("low").check_ladder(&rungs).unwrap_err();
+        assert_eq!((errors.len(), errors[0].field.as_str()), (1, "ladder[1]"));
+        assert!(spec("normal").check_ladder(&rungs).is_ok());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Epoch, Micros, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Track,
+    Epoch, Micros, PartNumber, RungId, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Track,
 };
 
 /// What a component is doing with a stream.
@@ -96,6 +96,33 @@ pub struct HighWater {
     pub discontinuity_sequence: u64,
 }
 
+/// What making one rung costs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RungWork {
+    /// The rung.
+    pub rung: RungId,
+    /// CPU seconds per second of media, over the last segments.
+    pub cpu_per_media_second: f64,
+    /// Whether it is left out for now, so that the lower rungs keep up.
+    #[serde(default)]
+    pub dropped: bool,
+}
+
+/// How transcoding of a stream fares.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TranscodeStatus {
+    /// Seconds of source media that are in the log and not yet in the rungs, in media time.
+    pub lag_seconds: f64,
+    /// Source frames decoded a second of wall time, over the last segments.
+    pub frames_per_second: f64,
+    /// Finished source segments that still lack a rung, those written off as gaps included.
+    pub behind_segments: u64,
+    /// The rungs that are made, the highest first.
+    pub rungs: Vec<RungWork>,
+}
+
 /// A record of topic `status`, key `<stream id>/<component>`: what one component says of one stream.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -126,4 +153,7 @@ pub struct StreamStatus {
     /// The stream's highest numbers; written by the owner alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high_water: Option<HighWater>,
+    /// How transcoding fares; written by transcode alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transcode: Option<TranscodeStatus>,
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use reelay_bus::{BusConfig, Profile, Security};
+use reelay_model::{FieldError, RungDefinitions, Rungs};
 
 /// What a deployment's Kafka looks like: the settings that its topics must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -91,6 +92,27 @@ pub struct KafkaArgs {
     /// Setting of the Kafka client library, name=value; may be given again.
     #[arg(long = "kafka-option", value_name = "NAME=VALUE", value_parser = option)]
     pub kafka_options: Vec<KafkaOption>,
+}
+
+/// The rungs of the deployment: the same setting for every service and for `reelay topics`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Ladder")]
+pub struct RungArgs {
+    /// Rungs that this deployment can make beside the source: ids of built-in rungs, or
+    /// definitions such as yard:height=540,codec=h264,cap=1800000,crf=24,preset=veryfast,
+    /// separated by commas; may be given again. Empty: the source alone.
+    #[arg(long, value_name = "RUNGS", default_value = Rungs::DEFAULT)]
+    pub rungs: Vec<RungDefinitions>,
+}
+
+impl RungArgs {
+    /// The rungs of all definitions.
+    ///
+    /// # Errors
+    /// A rung comes twice, or there are too many.
+    pub fn rungs(&self) -> Result<Rungs, FieldError> {
+        Rungs::new(self.rungs.iter().flat_map(|list| list.0.clone()).collect())
+    }
 }
 
 /// A file that holds a secret could not be read.
@@ -264,6 +286,28 @@ mod tests {
         assert_eq!(config.security.sasl_password.as_deref(), Some("hunter2"));
         assert!(!format!("{config:?}").contains("hunter2"));
         assert_eq!(config.overrides["socket.keepalive.enable"], "false");
+    }
+
+    #[derive(Parser)]
+    struct WithRungs {
+        #[command(flatten)]
+        ladder: RungArgs,
+    }
+
+    #[test]
+    fn rungs_are_one_list_or_many() {
+        let ids = |arguments: &[&str]| {
+            let args = WithRungs::try_parse_from([&["x"], arguments].concat()).unwrap();
+            let ids = args.ladder.rungs().unwrap().ids();
+            let ids: Vec<_> = ids.iter().map(|id| id.as_str().to_owned()).collect();
+            ids.join(",")
+        };
+        assert_eq!(ids(&[]), Rungs::DEFAULT);
+        assert_eq!(ids(&["--rungs", ""]), "");
+        let own = "a:height=540,cap=1800000,480p";
+        assert_eq!(ids(&["--rungs", own, "--rungs", "240p"]), "a,480p,240p");
+        let error = WithRungs::try_parse_from(["x", "--rungs", "a:height=541,cap=1800000"]);
+        assert!(error.err().unwrap().to_string().contains("a.height"));
     }
 
     #[test]

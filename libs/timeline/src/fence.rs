@@ -9,7 +9,8 @@
 //!   higher one before it. So a reader that starts in mid-log right before a zombie's late
 //!   repeated claim does not take the zombie for the owner (ADR 0002).
 //! - Nothing counts before the first opening that a reader may believe, nor after a stream's end.
-//! - What derived records (renditions) say is never fenced; they count by identity.
+//! - What derived records (renditions, pictures, attempts) say is never fenced; they count by
+//!   identity.
 
 use std::collections::BTreeMap;
 
@@ -116,9 +117,12 @@ impl Fence {
             Kind::Claim { nonce } => Stamp::Claim(*nonce),
             Kind::Opening { nonce } => Stamp::Opening(*nonce),
             Kind::End => Stamp::End,
-            Kind::Chunk { .. } | Kind::Close | Kind::Gap => Stamp::Media,
+            Kind::Chunk { .. } | Kind::Close | Kind::Gap | Kind::Attempt => Stamp::Media,
         };
-        if kind == Stamp::Media && matches!(header.track, Track::Rung(_)) {
+        let derived = matches!(header.track, Track::Rung(_))
+            || matches!(header.kind, Kind::Attempt)
+            || *topic == Topic::Thumbnails;
+        if kind == Stamp::Media && derived {
             return if self.ended {
                 Verdict::Void(Void::AfterEnd)
             } else {

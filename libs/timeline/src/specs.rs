@@ -234,7 +234,8 @@ fn validate(key: &str, uid: StreamUid, raw: RawStreamSpec) -> Result<StreamSpec,
             FieldError::new("uid", found, format!("the record's uid {uid}, or none")).into(),
         ));
     }
-    let rungs: Vec<RungId> = raw.ladder.iter().filter_map(|r| r.parse().ok()).collect();
+    let ladder = raw.ladder.iter().flatten();
+    let rungs: Vec<RungId> = ladder.filter_map(|r| r.parse().ok()).collect();
     StreamSpec::validate(raw, uid, &rungs).map_err(SpecRefusal::Invalid)
 }
 
@@ -334,7 +335,7 @@ mod tests {
     fn a_rung_that_the_deployment_lacks_does_not_take_a_stream_out_of_force() {
         let mut specs = Specs::new();
         let mut made = record("a", 1, None, SOURCE);
-        made.spec.as_mut().unwrap().ladder = vec!["480p".to_owned()];
+        made.spec.as_mut().unwrap().ladder = Some(vec!["480p".to_owned()]);
         assert!(specs.apply(0, 0, "a", made).is_ok());
     }
 

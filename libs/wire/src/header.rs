@@ -87,6 +87,8 @@ pub enum Kind {
     Gap,
     /// The end of the stream.
     End,
+    /// In `index`: a worker died at the segment; the value is an [`Attempt`](crate::Attempt).
+    Attempt,
 }
 
 /// A validated header `chunk`.
@@ -218,6 +220,7 @@ impl Header {
             Kind::Close => proto::Kind::Close,
             Kind::Gap => proto::Kind::Gap,
             Kind::End => proto::Kind::End,
+            Kind::Attempt => proto::Kind::Attempt,
         };
         proto.set_kind(kind);
         proto
@@ -286,6 +289,7 @@ impl Header {
             proto::Kind::Close => Kind::Close,
             proto::Kind::Gap => Kind::Gap,
             proto::Kind::End => Kind::End,
+            proto::Kind::Attempt => Kind::Attempt,
             proto::Kind::Unspecified => return Err(WireError::UnknownKind(proto.kind)),
         };
         Ok(Self {

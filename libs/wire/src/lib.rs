@@ -1,8 +1,9 @@
 //! The record format of the Kafka log: topic names, partitions, headers and values.
 //!
 //! The generated protobuf types are in [`proto`]; everything else works on the validated
-//! [`Header`], [`Opening`] and [`IndexRecord`], which cannot hold nonsense.
+//! [`Header`], [`Opening`], [`IndexRecord`] and [`Attempt`], which cannot hold nonsense.
 
+mod attempt;
 mod error;
 mod header;
 mod hex;
@@ -17,6 +18,7 @@ pub mod proto {
     include!(concat!(env!("OUT_DIR"), "/reelay.v1.rs"));
 }
 
+pub use attempt::Attempt;
 pub use error::WireError;
 pub use header::{
     CHUNK_HEADER, Fingerprint, Format, Header, Kind, MAX_HEADER_BYTES, Nonce, TRACEPARENT_HEADER,

@@ -17,6 +17,8 @@ pub enum Topic {
     Audio,
     /// One rung of the ladder.
     Rendition(RungId),
+    /// One picture (JPEG) a source segment.
+    Thumbnails,
     /// One record a finished segment of a track.
     Index,
     /// The ledger of what is missing.
@@ -47,17 +49,18 @@ impl Topic {
             Self::Source => "source".into(),
             Self::Audio => "audio".into(),
             Self::Rendition(rung) => format!("rendition.{rung}"),
+            Self::Thumbnails => "thumbnails".into(),
             Self::Index => "index".into(),
             Self::Gaps => "gaps".into(),
             Self::Qoe => "qoe".into(),
         }
     }
 
-    /// Whether the records are media or index records, with a header `chunk`.
+    /// Whether the records are media, pictures or index records, with a header `chunk`.
     pub const fn has_chunk_header(&self) -> bool {
         matches!(
             self,
-            Self::Source | Self::Audio | Self::Rendition(_) | Self::Index
+            Self::Source | Self::Audio | Self::Rendition(_) | Self::Thumbnails | Self::Index
         )
     }
 
@@ -67,9 +70,12 @@ impl Topic {
             Self::Streams => Cleanup::Never,
             Self::Status => Cleanup::Compact,
             Self::Gaps => Cleanup::CompactDelete,
-            Self::Source | Self::Audio | Self::Rendition(_) | Self::Index | Self::Qoe => {
-                Cleanup::Delete
-            }
+            Self::Source
+            | Self::Audio
+            | Self::Rendition(_)
+            | Self::Thumbnails
+            | Self::Index
+            | Self::Qoe => Cleanup::Delete,
         }
     }
 
@@ -135,6 +141,7 @@ impl Topics {
             "status" => Topic::Status,
             "source" => Topic::Source,
             "audio" => Topic::Audio,
+            "thumbnails" => Topic::Thumbnails,
             "index" => Topic::Index,
             "gaps" => Topic::Gaps,
             "qoe" => Topic::Qoe,

@@ -82,9 +82,13 @@ struct Common {
     /// `low` (about a second, LL-HLS) or `normal` (better picture, plain HLS).
     #[arg(long, value_parser = latency)]
     latency: Option<LatencyMode>,
-    /// A rung to make beside the source; repeat for more.
-    #[arg(long = "rung", value_name = "RUNG")]
+    /// A rung to make beside the source; repeat for more. Without any, the deployment's default
+    /// ladder is made.
+    #[arg(long = "rung", value_name = "RUNG", conflicts_with = "source_only")]
     rungs: Vec<String>,
+    /// Make no rungs beside the source.
+    #[arg(long)]
+    source_only: bool,
     /// A label, KEY=VALUE; repeat for more.
     #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
     labels: Vec<(String, String)>,
@@ -112,8 +116,8 @@ impl Common {
         if let Some(latency) = self.latency {
             spec.latency = latency;
         }
-        if !self.rungs.is_empty() {
-            spec.ladder = self.rungs;
+        if self.source_only || !self.rungs.is_empty() {
+            spec.ladder = Some(self.rungs);
         }
         spec.labels.extend(self.labels);
     }
@@ -245,9 +249,14 @@ fn details(view: &StreamView, address: impl Fn(&String) -> String) -> Vec<Vec<St
     if let Some(partition) = spec.partition {
         add("partition", partition.to_string());
     }
-    if !spec.ladder.is_empty() {
-        add("rungs", spec.ladder.join(", "));
-    }
+    add(
+        "rungs",
+        match &spec.ladder {
+            None => "the deployment's default".to_owned(),
+            Some(ladder) if ladder.is_empty() => "none, the source alone".to_owned(),
+            Some(ladder) => ladder.join(", "),
+        },
+    );
     for (key, value) in &spec.labels {
         add("label", format!("{key}={value}"));
     }
@@ -332,6 +341,7 @@ mod tests {
                 name: Some("Back door".into()),
                 latency: None,
                 rungs: vec![],
+                source_only: false,
                 labels: vec![("site".into(), "south".into())],
             },
         };

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use reelay_bus::Bus;
 use reelay_bus::admin::{self, Finding, PlanOptions, TopicPlan};
 use reelay_model::RungId;
-use reelay_runtime::args::KafkaArgs;
+use reelay_runtime::args::{KafkaArgs, RungArgs};
 use serde::Serialize;
 
 use crate::args::{Global, seconds};
@@ -42,9 +42,16 @@ pub enum Topics {
 pub struct Connection {
     #[command(flatten)]
     pub kafka: KafkaArgs,
-    /// A rung that the deployment has; repeat for more.
-    #[arg(long = "rung", value_name = "RUNG")]
-    pub rungs: Vec<RungId>,
+    #[command(flatten)]
+    pub ladder: RungArgs,
+}
+
+impl Connection {
+    /// The ids of the deployment's rungs.
+    fn rungs(&self) -> Result<Vec<RungId>, Failure> {
+        let rungs = self.ladder.rungs();
+        Ok(rungs.map_err(|e| Failure::other(e.to_string()))?.ids())
+    }
 }
 
 /// Runs one of the commands.
@@ -67,7 +74,7 @@ pub async fn run(global: &Global, command: Topics) -> Result<(), Failure> {
                 profile: bus.config().profile,
                 partitions,
                 retention: Duration::from_secs(60 * retention_minutes),
-                rungs: connection.rungs.clone(),
+                rungs: connection.rungs()?,
             });
             let made = kafka::patiently(wait_seconds, async || {
                 let made = admin::ensure(&bus, &plan).await;
@@ -95,7 +102,7 @@ async fn compare(
 /// retention are the deployment's choice, and read from the topics.
 pub async fn check(connection: &Connection, bus: &Bus) -> Result<Vec<Finding>, Failure> {
     kafka::partitions(&connection.kafka, bus).await?;
-    let looked = reelay_runtime::topics::look(bus, &connection.rungs).await;
+    let looked = reelay_runtime::topics::look(bus, &connection.rungs()?).await;
     let (_, findings) = looked.map_err(|e| kafka::failure(&connection.kafka, &e))?;
     Ok(findings)
 }
@@ -158,7 +165,7 @@ async fn list(global: &Global, connection: &Connection) -> Result<(), Failure> {
     let bus = kafka::bus(&connection.kafka)?;
     kafka::partitions(&connection.kafka, &bus).await?;
     let options = PlanOptions {
-        rungs: connection.rungs.clone(),
+        rungs: connection.rungs()?,
         ..PlanOptions::default()
     };
     let mut views = Vec::new();

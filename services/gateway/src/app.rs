@@ -51,7 +51,7 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
     let streams_check = runtime.health.check("streams");
     let bus = Bus::new(config.bus.clone())?;
     let Some(layout) =
-        topics::wait_until_fit(&bus, &config.rungs, &topics_check, &shutdown).await?
+        topics::wait_until_fit(&bus, &config.rungs.ids(), &topics_check, &shutdown).await?
     else {
         return Ok(());
     };
@@ -78,7 +78,7 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
         streams,
         producer,
         qoe: Arc::new(QoeLimit::default()),
-        rungs: config.rungs.clone().into(),
+        rungs: Arc::new(config.rungs.clone()),
         alternates: config.alternates.clone().into(),
         allow_local_sources: config.allow_local_sources,
         shutdown: shutdown.clone(),

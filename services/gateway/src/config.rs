@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use reelay_bus::BusConfig;
-use reelay_model::RungId;
-use reelay_runtime::args::KafkaArgs;
+use reelay_model::Rungs;
+use reelay_runtime::args::{KafkaArgs, RungArgs};
 
 use crate::guard::{Hosts, Origin, Token};
 use crate::live::{LiveArgs, LiveConfig};
@@ -48,9 +48,9 @@ pub struct Args {
     #[arg(long)]
     pub allow_local_sources: bool,
 
-    /// Rungs that this deployment can make beside the source.
-    #[arg(long, value_name = "RUNG", value_delimiter = ',')]
-    pub rungs: Vec<RungId>,
+    /// The rungs of the deployment.
+    #[command(flatten)]
+    pub ladder: RungArgs,
 
     /// Greatest number of connections at a time; more are closed at once.
     #[arg(long, value_name = "COUNT", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -95,7 +95,7 @@ pub struct Config {
     /// Whether sources on loopback and link-local addresses are accepted.
     pub allow_local_sources: bool,
     /// Rungs of the deployment.
-    pub rungs: Vec<RungId>,
+    pub rungs: Rungs,
     /// Greatest number of connections at a time.
     pub connections_max: usize,
     /// How long new connections are answered after "not ready".
@@ -136,7 +136,7 @@ impl Config {
             token,
             tls,
             allow_local_sources: args.allow_local_sources,
-            rungs: args.rungs,
+            rungs: args.ladder.rungs()?,
             connections_max: args.connections_max as usize,
             stop_delay: Duration::from_secs(args.stop_delay_seconds),
             live: args.live.config(),

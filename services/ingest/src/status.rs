@@ -59,6 +59,7 @@ impl Reporter {
             tracks: Vec::new(),
             durable: Vec::new(),
             high_water: None,
+            transcode: None,
         };
         Self {
             context,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use reelay_model::RungId;
+use reelay_model::{RungId, Rungs};
 use reelay_wire::{Cleanup, Topic};
 
 use crate::config::{MAX_MESSAGE_BYTES, Profile};
@@ -27,7 +27,7 @@ impl Default for PlanOptions {
             profile: Profile::default(),
             partitions: 12,
             retention: Duration::from_secs(3600),
-            rungs: Vec::new(),
+            rungs: Rungs::default().ids(),
         }
     }
 }
@@ -61,6 +61,7 @@ pub fn plan(options: &PlanOptions) -> TopicPlan {
         Topic::Status,
         Topic::Source,
         Topic::Audio,
+        Topic::Thumbnails,
         Topic::Index,
         Topic::Gaps,
         Topic::Qoe,

@@ -239,7 +239,8 @@ fn segment_of(header: &Header, value: &[u8]) -> Option<Segment> {
                 parts,
             }
         }
-        _ => Content::Gap,
+        Kind::Gap => Content::Gap,
+        _ => return None,
     };
     Some(Segment {
         number: header.segment,

@@ -165,7 +165,7 @@ impl TrackReader {
                     self.finish(outcome);
                 }
             }
-            Kind::Claim { .. } | Kind::Opening { .. } | Kind::End => {}
+            Kind::Claim { .. } | Kind::Opening { .. } | Kind::End | Kind::Attempt => {}
         }
     }
 

@@ -4,9 +4,9 @@
 
 use proptest::{collection::vec, option, prelude::*};
 use reelay_wire::{
-    Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce, Opening,
-    PartIndex, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Topic, Topics,
-    Track, WireError, partition_for,
+    Attempt, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce,
+    Opening, PartIndex, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Topic,
+    Topics, Track, WireError, partition_for,
 };
 
 fn stream() -> impl Strategy<Value = StreamId> {
@@ -60,6 +60,7 @@ fn kind() -> impl Strategy<Value = Kind> {
         1 => Just(Kind::Close),
         1 => Just(Kind::Gap),
         1 => Just(Kind::End),
+        1 => Just(Kind::Attempt),
     ]
 }
 
@@ -143,6 +144,14 @@ proptest! {
     }
 
     #[test]
+    fn attempts_read_back_equal(
+        service in "[a-z-]{1,63}", count in 1..=u32::MAX, reason in ".{0,600}",
+    ) {
+        let attempt = Attempt::new(&service, count, &reason);
+        prop_assert_eq!(Attempt::decode(&attempt.encode()).unwrap(), attempt);
+    }
+
+    #[test]
     fn index_records_read_back_equal(index in index()) {
         prop_assert_eq!(IndexRecord::decode(&index.encode()).unwrap(), index);
     }
@@ -152,6 +161,7 @@ proptest! {
         let _ = Header::decode(&bytes);
         let _ = Opening::decode(&bytes);
         let _ = IndexRecord::decode(&bytes);
+        let _ = Attempt::decode(&bytes);
     }
 
     #[test]
@@ -182,6 +192,25 @@ proptest! {
         let topic = Topic::of_track(&track);
         prop_assert_eq!(topics.parse(&topics.name(&topic)), Some(topic));
     }
+}
+
+#[test]
+fn attempts_name_the_field_that_is_wrong() {
+    let broken = |change: fn(&mut Attempt)| {
+        let mut attempt = Attempt::new("transcode", 1, "the worker was killed by signal 9");
+        change(&mut attempt);
+        field_of(Attempt::decode(&attempt.encode()).unwrap_err())
+    };
+    assert_eq!(broken(|a| a.count = 0), "count");
+    assert_eq!(broken(|a| a.service = "Trans".into()), "service");
+    assert_eq!(broken(|a| a.reason = "a\nb".into()), "reason");
+}
+
+#[test]
+fn topics_of_pictures_read_back() {
+    let topics = Topics::default();
+    assert_eq!(topics.name(&Topic::Thumbnails), "reelay.thumbnails");
+    assert_eq!(topics.parse("reelay.thumbnails"), Some(Topic::Thumbnails));
 }
 
 fn sample() -> Header {

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use reelay_model::RungId;
+use reelay_model::RungProfile;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -18,8 +18,8 @@ pub struct Info {
     pub now: String,
     /// Origins of other gateways of the same deployment.
     pub alternates: Vec<String>,
-    /// Rungs that the deployment can make beside the source.
-    pub rungs: Vec<RungId>,
+    /// Rungs that the deployment can make beside the source, in the order of its configuration.
+    pub rungs: Vec<RungProfile>,
     /// Whether writes and updates need a token.
     pub token_needed: bool,
 }

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use reelay_bus::Producer;
-use reelay_model::RungId;
+use reelay_model::Rungs;
 use reelay_runtime::CancellationToken;
 
 use crate::guard::{self, Guard, Origin};
@@ -38,7 +38,7 @@ pub struct Api {
     /// Bounds quality reports.
     pub qoe: Arc<QoeLimit>,
     /// Rungs of the deployment.
-    pub rungs: Arc<[RungId]>,
+    pub rungs: Arc<Rungs>,
     /// Other gateways of the deployment.
     pub alternates: Arc<[Origin]>,
     /// Whether sources on loopback and link-local addresses are accepted.

@@ -153,7 +153,8 @@ fn base(headers: &HeaderMap, stream: &Stream) -> Result<Offset, Problem> {
 }
 
 fn validate(api: &Api, raw: RawStreamSpec, uid: StreamUid) -> Result<StreamSpec, Problem> {
-    let spec = StreamSpec::validate(raw, uid, &api.rungs)?;
+    let spec = StreamSpec::validate(raw, uid, &api.rungs.ids())?;
+    spec.check_ladder(&api.rungs)?;
     let mut errors = Vec::new();
     if let Some(partition) = spec
         .partition

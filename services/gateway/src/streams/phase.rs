@@ -62,6 +62,7 @@ mod tests {
                 tracks: Vec::new(),
                 durable: Vec::new(),
                 high_water: None,
+                transcode: None,
             };
             (OWNER.to_owned(), status)
         });

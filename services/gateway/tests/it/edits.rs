@@ -184,7 +184,7 @@ async fn what_is_not_valid_is_refused_with_each_field_and_what_is_allowed() {
         ),
         (json!({"latency": "fast"}), "latency"),
         (json!({"partition": 99}), "partition"),
-        (json!({"ladder": ["480p"]}), "ladder[0]"),
+        (json!({"ladder": ["999p"]}), "ladder[0]"),
         (json!({"labels": {"a b": "c"}}), "labels.a b"),
         (
             json!({"uid": "00000000-0000-4000-8000-000000000001"}),

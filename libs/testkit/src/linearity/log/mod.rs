@@ -11,7 +11,8 @@ mod track;
 use std::collections::{BTreeMap, BTreeSet};
 
 use reelay_wire::{
-    Epoch, Header, IndexRecord, Kind, Nonce, Offset, Opening, StreamId, StreamUid, Topic, Track,
+    Attempt, Epoch, Header, IndexRecord, Kind, Nonce, Offset, Opening, StreamId, StreamUid, Topic,
+    Track,
 };
 
 use self::fence::{Claimed, Fence, Standing};
@@ -378,6 +379,12 @@ impl StreamLog {
     }
 
     fn indexed(&mut self, record: &LogRecord, header: &Header, faults: &mut Vec<Fault>) {
+        if matches!(header.kind, Kind::Attempt) {
+            if let Err(e) = Attempt::decode(&record.value) {
+                faults.push((Rule::Record, "an attempt".into(), e.to_string()));
+            }
+            return;
+        }
         if !matches!(header.kind, Kind::Chunk { .. } | Kind::Gap) {
             faults.push((Rule::Record, "an index record".into(), words(header)));
             return;
@@ -573,6 +580,7 @@ fn words(header: &Header) -> String {
         Kind::Close => "a close record",
         Kind::Gap => "a gap record",
         Kind::End => "an end record",
+        Kind::Attempt => "an attempt record",
     };
     format!("{kind} of segment {}", header.segment)
 }
