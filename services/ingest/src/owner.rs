@@ -1,37 +1,37 @@
 //! Owns one stream for one epoch: runs the media worker on its source, publishes what comes,
 //! keeps the claim in the log, and stops when it is fenced or no longer wanted.
 
+mod job;
+mod opening;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use backon::BackoffBuilder as _;
 use reelay_bus::ProduceError;
-use reelay_media::{MediaChunk, SourceJob, SourceMessage, SourceProblem, SourceWorker};
-use reelay_model::{LatencyMode, Micros, Phase, StreamSpec};
-use reelay_timeline::{CLAIMED_TOPICS, Takeover, end_header, gaps, opening_header};
-use reelay_wire::{Nonce, Opening, SegmentNumber, Ticks, Topic, Track};
+use reelay_media::SourceWorker;
+use reelay_model::{Phase, StreamSpec};
+use reelay_timeline::{Takeover, end_header};
+use reelay_wire::{Nonce, Opening, Topic, Track};
 use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
 use tokio_util::task::AbortOnDropHandle;
 
+use self::{
+    job::{backoff, next_message},
+    opening::opening,
+};
 use crate::{
     app::Context,
     claiming::Won,
     follower::Notice,
-    publish::{Init, Publisher, missing},
+    publish::{Init, Publisher},
     records,
     repeat::{self, Owned},
-    resolve::resolve,
-    source,
-    status::{Reporter, Trouble},
+    status::Reporter,
     supervisor::Wanted,
     timeline::Timeline,
 };
-
-/// After this long with media a source counts as sound again, and its next loss is tried again
-/// at once.
-const SOUND_AFTER: Duration = Duration::from_secs(10);
 
 /// How long the end of an ownership may take to get what was published into the log.
 const FLUSH: Duration = Duration::from_secs(5);
@@ -302,351 +302,12 @@ impl Owner {
         self.reporter
             .durable(self.publisher.durable(), self.owned.epoch, sequence);
     }
-
-    fn repeat(&mut self) {
-        self.repeat_at = Instant::now() + repeat::interval(self.context.retention);
-        if !self.opened {
-            return;
-        }
-        let (context, owned) = (self.context.clone(), self.owned.clone());
-        let task = tokio::spawn(async move { repeat::repeat_claims(&context, &owned).await });
-        self.repeating = Some(AbortOnDropHandle::new(task));
-    }
-
-    /// The claims were repeated and read back; had they been void, a notice would have come first.
-    fn repeated(&mut self, repeated: Result<Nonce, ProduceError>) -> Step {
-        self.repeating = None;
-        match repeated {
-            Ok(nonce) => {
-                self.nonce = nonce;
-                self.opening.first_segment = self.timeline.next_number();
-                self.opening.discontinuity_sequence = self.timeline.discontinuity_sequence();
-                self.opening.continues = true;
-                self.push_opening();
-            }
-            Err(error) => {
-                tracing::warn!(stream = %self.owned.stream, %error, "claim was not repeated");
-            }
-        }
-        Step::Go
-    }
-
-    fn push_opening(&mut self) {
-        let opening = &self.opening;
-        let records = CLAIMED_TOPICS.map(|topic| {
-            let owned = &self.owned;
-            let header = opening_header(&owned.stream, owned.uid, &topic, owned.epoch, self.nonce);
-            (header, opening.clone())
-        });
-        self.publisher.push_opening(records);
-    }
-
-    /// Writes the first opening and what the predecessors left to be repaired, and waits for
-    /// both: nothing of this epoch counts before.
-    async fn open(&mut self) -> Result<(), ProduceError> {
-        for topic in CLAIMED_TOPICS {
-            let owned = &self.owned;
-            let header = opening_header(&owned.stream, owned.uid, &topic, owned.epoch, self.nonce);
-            let value = self.opening.encode();
-            send(&self.context, &self.owned, &topic, &header, value).await?;
-        }
-        let repairs = std::mem::take(&mut self.takeover.repairs);
-        for repair in &repairs {
-            if let Some(gap) = &repair.gap {
-                send(
-                    &self.context,
-                    &self.owned,
-                    &Topic::of_track(&gap.track),
-                    gap,
-                    Vec::new().into(),
-                )
-                .await?;
-            }
-            let value = repair.index.encode();
-            send(
-                &self.context,
-                &self.owned,
-                &Topic::Index,
-                &repair.index_header,
-                value,
-            )
-            .await?;
-        }
-        tracing::info!(stream = %self.owned.stream, epoch = self.owned.epoch.0,
-            first_segment = self.takeover.first_segment.0, repairs = repairs.len(), "stream opened");
-        self.opened = true;
-        Ok(())
-    }
-
-    async fn start_source(&mut self) {
-        self.retry_at = None;
-        let (address, policy) = (&self.spec.source, &self.context.config.sources);
-        let input = match resolve(address, policy) {
-            Ok(input) => input,
-            Err(refused) => {
-                let code = refused.code().to_owned();
-                self.lost(Phase::Failed, code, refused.to_string());
-                return;
-            }
-        };
-        let greatest = Micros(self.spec.greatest_segment.micros().cast_signed());
-        let mut job = SourceJob::new(
-            self.owned.stream.as_str(),
-            input,
-            self.spec.latency,
-            greatest,
-        );
-        job.resume = self
-            .timeline
-            .begin_job(std::mem::take(&mut self.another_source));
-        self.live_since = None;
-        match SourceWorker::spawn(&self.context.config.worker, &job) {
-            Ok(worker) => {
-                tracing::info!(stream = %self.owned.stream, worker = worker.pid(),
-                    first_segment = self.timeline.next_number().0, "media worker started");
-                self.worker = Some(worker);
-            }
-            Err(error) => self.lost(Phase::Reconnecting, "internal".into(), error.to_string()),
-        }
-    }
-
-    async fn message(&mut self, message: Result<SourceMessage, reelay_media::WorkerError>) -> Step {
-        match message {
-            Ok(SourceMessage::Tracks(tracks)) => {
-                for info in &tracks.tracks {
-                    let init = Init {
-                        bytes: info.init.clone(),
-                        hash: records::init_hash(&info.init),
-                    };
-                    self.inits.insert(info.track.clone(), init);
-                }
-                let run = self.timeline.tracks(tracks);
-                self.reporter.tracks(&run.tracks);
-                Step::Go
-            }
-            Ok(SourceMessage::Chunk(chunk)) => match self.chunk(&chunk).await {
-                Ok(step) => step,
-                Err(error) => Step::End(Ended::Producer(error)),
-            },
-            Ok(SourceMessage::Problem(problem)) => {
-                self.problem(problem);
-                Step::Go
-            }
-            Ok(SourceMessage::Recovered(_)) => {
-                self.reporter.problem(None);
-                Step::Go
-            }
-            Ok(SourceMessage::Ended) => {
-                self.worker = None;
-                if self.stopping.is_some() {
-                    return self.release().await;
-                }
-                if self.retry_at.is_none() {
-                    self.lost(
-                        Phase::Reconnecting,
-                        "ended".into(),
-                        "the source came to its end".into(),
-                    );
-                }
-                Step::Go
-            }
-            Err(error) => {
-                self.worker = None;
-                if self.stopping.is_some() {
-                    return self.release().await;
-                }
-                if self.retry_at.is_none() {
-                    self.lost(Phase::Reconnecting, "worker".into(), error.to_string());
-                }
-                Step::Go
-            }
-        }
-    }
-
-    async fn chunk(&mut self, chunk: &MediaChunk) -> Result<Step, ProduceError> {
-        let number = self.timeline.number_of(chunk.segment);
-        let Some(run) = self.timeline.run_of(chunk.segment) else {
-            tracing::error!(stream = %self.owned.stream, "worker sent a chunk before its tracks");
-            return Ok(Step::Go);
-        };
-        let (Some(info), sequence) = (run.info(&chunk.track), run.discontinuity_sequence) else {
-            tracing::error!(stream = %self.owned.stream, track = %chunk.track,
-                "worker sent a chunk of a track that it had not named");
-            return Ok(Step::Go);
-        };
-        let info = info.clone();
-        if !run.opened {
-            run.opened = true;
-            self.opening.first_segment = number;
-            self.opening.continues = !run.breaks;
-            self.opening.discontinuity_sequence = sequence;
-            let part_targets: BTreeMap<Track, u32> = (run.tracks.iter())
-                .map(|info| (info.track.clone(), info.part_target.0.max(1) as u32))
-                .collect();
-            if self.opening.part_targets.is_empty() {
-                let start = chunk.decode_time.to_micros(info.timescale);
-                self.opening.time_origin = Micros(chunk.capture_time.0 - start.0);
-                self.opening.part_targets = part_targets;
-            } else if self.opening.part_targets != part_targets {
-                tracing::info!(stream = %self.owned.stream, "tracks or part targets changed");
-                self.again = Some(Ended::Again {
-                    another_source: false,
-                });
-                return Ok(self.release().await);
-            }
-            if self.opened {
-                self.push_opening();
-            } else {
-                self.open().await?;
-            }
-        }
-        let Some(init) = self.inits.get(&chunk.track) else {
-            return Ok(Step::Go);
-        };
-        let header = self
-            .publisher
-            .push_chunk(chunk, &info, init, number, sequence);
-        self.timeline.published(chunk, &header);
-        if self.live_since.is_none() {
-            self.live_since = Some(Instant::now());
-            self.reporter.problem(None);
-        }
-        self.reporter.phase(Phase::Live);
-        if self
-            .live_since
-            .is_some_and(|since| since.elapsed() > SOUND_AFTER)
-        {
-            self.backoff = backoff(&self.context);
-        }
-        Ok(Step::Go)
-    }
-
-    fn problem(&mut self, problem: SourceProblem) {
-        let code = problem.code.as_str().to_owned();
-        tracing::warn!(stream = %self.owned.stream, code, reason = problem.message,
-            fatal = problem.fatal, "problem with the source");
-        if problem.fatal {
-            self.lost(source::phase_of(problem.code), code, problem.message);
-        } else {
-            let next = if problem.lasting {
-                "the stream goes on; this is over when the source is sound again"
-            } else {
-                "the stream goes on"
-            };
-            self.reporter.problem(Some(Trouble {
-                code,
-                message: problem.message,
-                next: next.to_owned(),
-            }));
-        }
-    }
-
-    /// The source is lost: what was begun is closed, and it is tried again later.
-    fn lost(&mut self, phase: Phase, code: String, message: String) {
-        metrics::counter!("reelay_ingest_source_failures_total", "code" => code.clone())
-            .increment(1);
-        self.end_job();
-        let wait = self.backoff.next().unwrap_or(self.context.config.retry.1);
-        self.retry_at = Some(Instant::now() + wait);
-        self.reporter.phase(phase);
-        self.reporter.problem(Some(Trouble {
-            code,
-            message,
-            next: format!("tried again in {:.1} s", wait.as_secs_f32()),
-        }));
-    }
-
-    /// Ends the worker's job: segments that it left unfinished are closed, and what a track lacks
-    /// of them becomes a gap.
-    fn end_job(&mut self) {
-        self.worker = None;
-        self.live_since = None;
-        for (track, number, has_parts) in self.timeline.unfinished() {
-            if has_parts {
-                self.publisher.push_close(&track, number);
-                if let Some(s) = self.timeline.standings().get(&track).cloned() {
-                    self.timeline.cut(&track, number, s.end_time, s.timescale);
-                }
-            } else {
-                self.gap(track, number);
-            }
-        }
-    }
-
-    fn gap(&mut self, track: Track, number: SegmentNumber) {
-        let Some(run) = self.timeline.last_run() else {
-            return;
-        };
-        let sequence = run.discontinuity_sequence;
-        let Some(timescale) = run.info(&track).map(|info| info.timescale) else {
-            return;
-        };
-        // As long as the other track's, which has the segment or this would be no hole.
-        let standings = self.timeline.standings();
-        let start = standings.get(&track).map_or(Ticks(0), |s| s.end_time);
-        let end = standings
-            .iter()
-            .find(|(other, s)| **other != track && s.number >= number)
-            .map(|(_, s)| gaps::rescale(s.end_time, s.timescale, timescale));
-        let end = end.unwrap_or(start).max(start);
-        let times = (start, Ticks(end.0 - start.0), timescale);
-        let gap = missing(&self.owned, track.clone(), number, times, sequence);
-        self.publisher.push_gap(gap);
-        self.timeline.cut(&track, number, end, timescale);
-    }
-}
-
-/// Appends one record of the owner and waits until it is in the log.
-async fn send(
-    context: &Context,
-    owned: &Owned,
-    topic: &Topic,
-    header: &reelay_wire::Header,
-    value: bytes::Bytes,
-) -> Result<(), ProduceError> {
-    let record = records::outgoing(topic.clone(), owned.partition, header, value, None);
-    let offset = context.producer.send(record).await?.offset;
-    context.foreign.written(topic, owned.partition, offset);
-    Ok(())
-}
-
-/// The opening before anything is known of the tracks.
-fn opening(spec: &StreamSpec, takeover: &Takeover) -> Opening {
-    let before = takeover.opening.as_ref();
-    Opening {
-        first_segment: takeover.first_segment,
-        time_origin: before.map_or_else(Micros::now, |o| o.time_origin),
-        continues: false,
-        target_duration_s: spec.greatest_segment.seconds().into(),
-        part_targets: BTreeMap::new(),
-        discontinuity_sequence: takeover.discontinuity_sequence,
-        low_latency: spec.latency == LatencyMode::Low,
-    }
-}
-
-fn backoff(context: &Context) -> backon::ExponentialBackoff {
-    let (least, greatest) = context.config.retry;
-    backon::ExponentialBuilder::new()
-        .with_min_delay(least)
-        .with_max_delay(greatest)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// Waits until `time`; for ever without one.
 async fn at(time: Option<Instant>) {
     match time {
         Some(time) => tokio::time::sleep_until(time).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn next_message(
-    worker: &mut Option<SourceWorker>,
-) -> Result<SourceMessage, reelay_media::WorkerError> {
-    match worker {
-        Some(worker) => worker.next().await,
         None => std::future::pending().await,
     }
 }

@@ -8,8 +8,10 @@ mod line;
 mod open;
 mod picture;
 mod rules;
+mod say;
 mod sound;
 mod synthetic;
+mod tracks;
 
 use std::{io::Write, sync::atomic::AtomicBool};
 
