@@ -95,5 +95,6 @@ export default defineConfig({
   },
   test: {
     include: ["src/**/*.test.ts", "browser-tests/*.spec.ts"],
+    setupFiles: "./test-setup/browser-globals.ts",
   },
 });
