@@ -3,7 +3,7 @@
 import Hls, { Events, ErrorTypes, type ErrorData } from "hls.js";
 import { masterPath } from "./address";
 import { Gateways } from "./gateways";
-import { Cushion, pace } from "./latency";
+import { Cushion, Jumps, pace, partHoldBack } from "./latency";
 import { loaderFor } from "./loader";
 import type { LevelInfo } from "./quality";
 import { Recovery } from "./recovery";
@@ -43,6 +43,9 @@ export class Engine {
   #hls: Hls | null = null;
   #recovery = new Recovery();
   #cushion = new Cushion(performance.now());
+  #jumps = new Jumps();
+  /** PART-HOLD-BACK of the playlists, in seconds; null where parts are not announced. */
+  #holdBack: number | null = null;
   #sinceMs = performance.now();
   #retryAtMs: number | null = null;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -171,6 +174,10 @@ export class Engine {
       loader: loaderFor(this.gateways, {
         reached: () => this.#setUnreachable(false),
         unreachable: () => this.#setUnreachable(true),
+        playlist: (text) => {
+          this.#holdBack = partHoldBack(text) ?? this.#holdBack;
+          this.#aim(hls);
+        },
       }),
     });
     this.#hls = hls;
@@ -195,6 +202,11 @@ export class Engine {
       this.#hadPicture = true;
     });
     void this.#play();
+  }
+
+  /** Tells hls.js how far from the live edge to play: that is where it starts, and where a jump leads. */
+  #aim(hls: Hls): void {
+    if (this.#holdBack !== null) hls.targetLatency = this.#holdBack + this.#cushion.seconds;
   }
 
   async #play(): Promise<void> {
@@ -297,6 +309,7 @@ export class Engine {
     if (this.status !== "playing" || seeking) return;
     // With media ahead it is the decoder that lags: no cushion helps it.
     if (this.ahead < 0.3) this.#cushion.stalled(performance.now());
+    this.#jumps.stalled(performance.now());
     this.#become("stalled");
   };
 
@@ -351,14 +364,18 @@ export class Engine {
     if (status === "playing" && !video.seeking && hls.latency > 0) {
       const { ahead } = this;
       this.#cushion.observe(ahead, nowMs);
+      this.#aim(hls);
       const next = pace({
         latency: hls.latency,
-        target: (hls.targetLatency ?? hls.latency) + this.#cushion.seconds,
+        target: hls.targetLatency ?? hls.latency,
         ahead,
         rate: video.playbackRate,
+        jumpFrom: this.#jumps.from(nowMs),
       });
-      if (next.seek) this.toLive();
-      else if (next.rate !== video.playbackRate) video.playbackRate = next.rate;
+      if (next.seek) {
+        this.#jumps.jumped(nowMs);
+        this.toLive();
+      } else if (next.rate !== video.playbackRate) video.playbackRate = next.rate;
     }
     // A source that is away, or a gateway, is waited for; all else that stands still is stuck.
     const stuck = status === "stalled" || status === "connecting";

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { Cushion, glassLatencyMs, latencyWords, pace } from "./latency";
+import { Cushion, glassLatencyMs, Jumps, latencyWords, pace, partHoldBack } from "./latency";
 
-const steady = { latency: 0.65, target: 0.6, ahead: 0.5, rate: 1 };
+const steady = { latency: 0.65, target: 0.6, ahead: 0.5, rate: 1, jumpFrom: 4 };
 
 test("near the target it plays as it is", () => {
   expect(pace(steady)).toEqual({ seek: false, rate: 1 });
@@ -33,13 +33,31 @@ test("far behind it jumps", () => {
   expect(pace({ ...steady, latency: 5, ahead: 4 })).toEqual({ seek: true });
 });
 
+test("what was lost by a hiccup is won back by a jump, once media comes in again", () => {
+  const jumps = new Jumps();
+  expect(jumps.from(0)).toBe(1.5);
+  jumps.stalled(1_000);
+  expect(jumps.from(1_500)).toBe(Infinity);
+  expect(jumps.from(2_500)).toBe(1.5);
+});
+
+test("a line that stalls after jumps is not made to jump again and again", () => {
+  const jumps = new Jumps();
+  for (const atMs of [10_000, 30_000, 50_000]) {
+    jumps.jumped(atMs);
+    jumps.stalled(atMs + 5_000);
+  }
+  expect(jumps.from(60_000)).toBe(4);
+  expect(jumps.from(116_000)).toBe(1.5);
+});
+
 test("it comes to rest at the target from either side", () => {
   // A player simulated in steps of 250 ms: what it plays beyond real time is latency won.
   for (const start of [0.35, 0.6, 0.9, 2, 4.5]) {
     let latency = start;
     let rate = 1;
     for (let step = 0; step < 1200; step++) {
-      const next = pace({ latency, target: 0.6, ahead: Math.max(0, latency - 0.1), rate });
+      const next = pace({ latency, target: 0.6, ahead: Math.max(0, latency - 0.1), rate, jumpFrom: 4 });
       if (next.seek) latency = 0.6;
       else {
         rate = next.rate;
@@ -49,6 +67,12 @@ test("it comes to rest at the target from either side", () => {
     expect(latency).toBeGreaterThan(0.51);
     expect(latency).toBeLessThan(0.76);
   }
+});
+
+test("the distance from the edge is the playlist's to say", () => {
+  const control = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=36,HOLD-BACK=18";
+  expect(partHoldBack(`#EXTM3U\n${control},PART-HOLD-BACK=0.6\n#EXTINF:2,\n`)).toBe(0.6);
+  expect(partHoldBack(`#EXTM3U\n${control}\n`)).toBeNull();
 });
 
 test("the latency is told by the gateway's clock", () => {

@@ -10,12 +10,12 @@ export interface Position {
   ahead: number;
   /** The rate it plays at now. */
   rate: number;
+  /** How far behind the target it may be before it jumps. */
+  jumpFrom: number;
 }
 
 export type Pace = { seek: false; rate: number } | { seek: true };
 
-/** Beyond this distance from the target it jumps: catching up at 5% would take more than a minute. */
-const jumpSeconds = 4;
 /** Nobody hears or sees this much; more begins to sound hurried. */
 const greatestCatchUp = 0.06;
 const catchUpFrom = 0.15;
@@ -27,9 +27,9 @@ const slowFrom = -0.08;
 const slowTo = -0.02;
 
 /** How fast to play, or whether to jump to the live position. */
-export function pace({ latency, target, ahead, rate }: Position): Pace {
+export function pace({ latency, target, ahead, rate, jumpFrom }: Position): Pace {
   const behind = latency - target;
-  if (behind > jumpSeconds) return { seek: true };
+  if (behind > jumpFrom) return { seek: true };
   // Once it has begun, it goes on until it is there, so that the rate does not flutter.
   if (behind > (rate > 1 ? catchUpTo : catchUpFrom) && ahead > leastAhead) {
     const rounded = Math.round((1 + Math.min(greatestCatchUp, 0.02 + behind / 20)) * 100) / 100;
@@ -37,6 +37,50 @@ export function pace({ latency, target, ahead, rate }: Position): Pace {
   }
   if (behind < (rate < 1 ? slowTo : slowFrom)) return { seek: false, rate: slowRate };
   return { seek: false, rate: 1 };
+}
+
+/** The distance from the live edge that a low-latency playlist asks for (RFC 8216bis section 4.4.3.8), in seconds. */
+export function partHoldBack(playlist: string): number | null {
+  const seconds = /^#EXT-X-SERVER-CONTROL:.*\bPART-HOLD-BACK=([\d.]+)/m.exec(playlist)?.[1];
+  return seconds === undefined ? null : Number(seconds);
+}
+
+/** On a sound line it jumps from here on: catching up at 6% would take half a minute. */
+const jumpSoon = 1.5;
+/** On a line that stalls soon after a jump, it jumps from here on at the most. */
+const jumpLate = 4;
+/** A stall so soon after a jump was made by the jump: the line does not bear being so close to the edge. */
+const jumpBlamedMs = 15_000;
+/** After a stall it waits to see that media comes in again. */
+const jumpAfterStallMs = 1_500;
+/** As long as this without a stall, and a line counts as sound again. */
+const jumpSoundMs = 60_000;
+
+/**
+ * How far behind the target a player jumps rather than catches up. What was lost at the start, or by a
+ * single hiccup, is won back at once; a line that stalls again and again is not made to by jumps.
+ */
+export class Jumps {
+  #from = jumpSoon;
+  #jumpedAtMs = -Infinity;
+  #stalledAtMs = -Infinity;
+
+  /** In seconds; no jump at all right after a stall. */
+  from(nowMs: number): number {
+    const calmMs = nowMs - this.#stalledAtMs;
+    if (calmMs < jumpAfterStallMs) return Infinity;
+    if (calmMs >= jumpSoundMs) this.#from = jumpSoon;
+    return this.#from;
+  }
+
+  jumped(nowMs: number): void {
+    this.#jumpedAtMs = nowMs;
+  }
+
+  stalled(nowMs: number): void {
+    this.#stalledAtMs = nowMs;
+    if (nowMs - this.#jumpedAtMs < jumpBlamedMs) this.#from = Math.min(jumpLate, this.#from * 2);
+  }
 }
 
 /** When the buffer runs this low, the next late part would make it stall, in seconds. */

@@ -19,6 +19,8 @@ export interface LoaderEvents {
   reached(): void;
   /** No gateway could be reached, or all refused to serve. */
   unreachable(): void;
+  /** A playlist came: told before hls.js sees it. */
+  playlist(text: string): void;
 }
 
 type InnerLoader = Loader<LoaderContext>;
@@ -85,6 +87,7 @@ export function loaderFor(
       stats.loading = { start: found.startMs, first: found.firstMs, end: found.endMs };
       stats.loaded = stats.total = found.text.length;
       events.reached();
+      events.playlist(found.text);
       callbacks.onSuccess({ url: found.url, data: found.text, code: 200 }, stats, context, null);
     }
 
@@ -127,6 +130,7 @@ export function loaderFor(
         onSuccess: (response, stats, _context, details) => {
           events.reached();
           response.url = gateways.homeOf(response.url);
+          if (typeof response.data === "string") events.playlist(response.data);
           callbacks.onSuccess(response, stats, context, details);
         },
         onError: (error, _context, details, stats) =>

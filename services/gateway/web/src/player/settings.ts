@@ -6,9 +6,9 @@ export const lowLatency: Partial<HlsConfig> = {
   lowLatencyMode: true,
   // fMP4 passes through unchanged: a worker would cost its start-up time and a blob address, and save nothing.
   enableWorker: false,
-  // The live position is the playlist's PART-HOLD-BACK behind the edge. After a stall it moves back by a
-  // small step, not by hls.js's whole second; the engine's cushion does the rest.
-  liveSyncOnStallIncrease: 0.1,
+  // The live position is the playlist's PART-HOLD-BACK and the engine's cushion behind the edge; it is the
+  // cushion that grows with a stall.
+  liveSyncOnStallIncrease: 0,
   // The engine sets the pace itself: hls.js only catches up with more than a second in the buffer.
   maxLiveSyncPlaybackRate: 1,
   backBufferLength: 10,
