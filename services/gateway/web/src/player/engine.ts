@@ -198,6 +198,7 @@ export class Engine {
     this.video.requestVideoFrameCallback(() => {
       if (this.#hls !== hls) return;
       this.still.hidden = true;
+      this.#jumps.begun(performance.now());
       if (!this.#hadPicture) this.listener.firstPicture(performance.now());
       this.#hadPicture = true;
     });

@@ -41,6 +41,17 @@ test("what was lost by a hiccup is won back by a jump, once media comes in again
   expect(jumps.from(2_500)).toBe(1.5);
 });
 
+test("what loading took is won back right after the first picture, once, and without loading", () => {
+  const jumps = new Jumps();
+  jumps.begun(1_000);
+  expect(jumps.from(1_500)).toBe(0.25);
+  jumps.jumped(1_500);
+  expect(jumps.from(1_750)).toBe(1.5);
+  const behind = { ...steady, latency: 1.2, jumpFrom: 0.25 };
+  expect(pace({ ...behind, ahead: 1 })).toEqual({ seek: true });
+  expect(pace({ ...behind, ahead: 0.8 }).seek).toBe(false);
+});
+
 test("a line that stalls after jumps is not made to jump again and again", () => {
   const jumps = new Jumps();
   for (const atMs of [10_000, 30_000, 50_000]) {

@@ -29,7 +29,8 @@ const slowTo = -0.02;
 /** How fast to play, or whether to jump to the live position. */
 export function pace({ latency, target, ahead, rate, jumpFrom }: Position): Pace {
   const behind = latency - target;
-  if (behind > jumpFrom) return { seek: true };
+  // A short jump is worth it only where nothing has to be loaded for it.
+  if (behind > jumpFrom && (behind > jumpSoon || ahead - behind > leastAhead)) return { seek: true };
   // Once it has begun, it goes on until it is there, so that the rate does not flutter.
   if (behind > (rate > 1 ? catchUpTo : catchUpFrom) && ahead > leastAhead) {
     const rounded = Math.round((1 + Math.min(greatestCatchUp, 0.02 + behind / 20)) * 100) / 100;
@@ -53,6 +54,9 @@ const jumpLate = 4;
 const jumpBlamedMs = 15_000;
 /** After a stall it waits to see that media comes in again. */
 const jumpAfterStallMs = 1_500;
+/** Loading the first media took time, and right after the first picture a small jump disturbs nobody. */
+const jumpAtStart = 0.25;
+const startMs = 2_500;
 /** As long as this without a stall, and a line counts as sound again. */
 const jumpSoundMs = 60_000;
 
@@ -62,6 +66,7 @@ const jumpSoundMs = 60_000;
  */
 export class Jumps {
   #from = jumpSoon;
+  #begunAtMs = -Infinity;
   #jumpedAtMs = -Infinity;
   #stalledAtMs = -Infinity;
 
@@ -70,7 +75,13 @@ export class Jumps {
     const calmMs = nowMs - this.#stalledAtMs;
     if (calmMs < jumpAfterStallMs) return Infinity;
     if (calmMs >= jumpSoundMs) this.#from = jumpSoon;
-    return this.#from;
+    const starting = nowMs - this.#begunAtMs < startMs && this.#jumpedAtMs < this.#begunAtMs;
+    return starting ? jumpAtStart : this.#from;
+  }
+
+  /** The first picture is on the screen, or the first one after a fresh start. */
+  begun(nowMs: number): void {
+    this.#begunAtMs = nowMs;
   }
 
   jumped(nowMs: number): void {
