@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use prost::Message;
-use reelay_model::{FieldError, Micros, SegmentNumber, Track};
+use reelay_model::{FieldError, Micros, SegmentNumber, SourceAddress, Track};
+use sha2::{Digest as _, Sha256};
 
 use crate::{WireError, proto};
 
@@ -27,6 +28,21 @@ pub struct Opening {
     pub discontinuity_sequence: u64,
     /// Parts are announced (LL-HLS).
     pub low_latency: bool,
+    /// Which source is played, if the owner told: a cursor means something in that one alone.
+    pub source: Option<SourceMark>,
+}
+
+/// Tells one source address from another: the start of its SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceMark(pub [u8; 8]);
+
+impl SourceMark {
+    /// The mark of `address`.
+    pub fn of(address: &SourceAddress) -> Self {
+        let hash: [u8; 32] = Sha256::digest(address.to_string().as_bytes()).into();
+        let [a, b, c, d, e, f, g, h, ..] = hash;
+        Self([a, b, c, d, e, f, g, h])
+    }
 }
 
 impl Opening {
@@ -47,6 +63,9 @@ impl Opening {
                 .collect(),
             discontinuity_sequence: self.discontinuity_sequence,
             low_latency: self.low_latency,
+            source_mark: self
+                .source
+                .map_or_else(Bytes::new, |mark| Bytes::copy_from_slice(&mark.0)),
         }
         .encode_to_vec()
         .into()
@@ -71,6 +90,16 @@ impl Opening {
         if proto.target_duration_s == 0 {
             return Err(FieldError::new("target_duration_s", 0, "1 or more").into());
         }
+        let source = match &proto.source_mark[..] {
+            [] => None,
+            mark => Some(SourceMark(mark.try_into().map_err(|_| {
+                FieldError::new(
+                    "source_mark",
+                    format!("{} bytes", mark.len()),
+                    "8 bytes or none",
+                )
+            })?)),
+        };
         let mut part_targets = BTreeMap::new();
         for target in proto.part_targets {
             if target.microseconds == 0 {
@@ -86,6 +115,7 @@ impl Opening {
             part_targets,
             discontinuity_sequence: proto.discontinuity_sequence,
             low_latency: proto.low_latency,
+            source,
         })
     }
 }

@@ -49,10 +49,7 @@ pub enum Ended {
     /// The stream was deleted, and its end is in the log.
     Deleted,
     /// What is fixed with a claim has to change: claim again, at once.
-    Again {
-        /// What comes is not what was published so far.
-        another_source: bool,
-    },
+    Again,
     /// The producer is of no use any more.
     Producer(ProduceError),
 }
@@ -84,7 +81,6 @@ pub struct Owner {
     open_by: Instant,
     opening: Opening,
     inits: BTreeMap<Track, Init>,
-    another_source: bool,
     /// Why the worker was asked to stop, if it is to be followed by another claim.
     again: Option<Ended>,
     /// The worker was asked to stop at the end of its segment; when it must have.
@@ -100,7 +96,6 @@ impl Owner {
         owned: Owned,
         spec: Arc<StreamSpec>,
         won: Won,
-        another_source: bool,
     ) -> reelay_bus::Result<Self> {
         let reporter = Reporter::new(
             context.clone(),
@@ -122,7 +117,6 @@ impl Owner {
             open_by: now + OPENING_WITHOUT_TRACKS,
             opening,
             inits: BTreeMap::new(),
-            another_source,
             again: None,
             stopping: None,
             repeating: None,
@@ -217,7 +211,7 @@ impl Owner {
                 }
                 tracing::info!(stream = %self.owned.stream, "source was changed");
                 // Part targets and latency mode are fixed with a claim.
-                self.again = Some(Ended::Again { another_source });
+                self.again = Some(Ended::Again);
                 self.stop().await
             }
             Wanted::Deleted => {

@@ -89,7 +89,6 @@ async fn supervise(
     mut wanted: watch::Receiver<Wanted>,
 ) {
     let mut waits = waits(&context);
-    let mut another_source = false;
     loop {
         let now = wanted.borrow_and_update().clone();
         if !now.is_ours() {
@@ -124,14 +123,7 @@ async fn supervise(
                 };
                 tracing::info!(stream = %wish.stream, epoch = owned.epoch.0,
                     first_segment = won.takeover.first_segment.0, "stream claimed");
-                let owner = Owner::new(
-                    context.clone(),
-                    owned,
-                    Arc::clone(&spec),
-                    won,
-                    another_source,
-                );
-                another_source = false;
+                let owner = Owner::new(context.clone(), owned, Arc::clone(&spec), won);
                 match owner {
                     Ok(owner) => {
                         // Something may have changed while the claim was made.
@@ -145,12 +137,7 @@ async fn supervise(
                                 tracing::info!(stream = %wish.stream, ?ended, "stream given up");
                                 return;
                             }
-                            Ended::Again {
-                                another_source: another,
-                            } => {
-                                another_source = another;
-                                continue;
-                            }
+                            Ended::Again => continue,
                             Ended::Fenced => waits = self::waits(&context),
                             Ended::Producer(error) => {
                                 tracing::error!(stream = %wish.stream, %error,

@@ -32,6 +32,7 @@ impl Read {
             part_targets: [(Track::Video, 200_000), (Track::Audio, 200_000)].into(),
             discontinuity_sequence: 3,
             low_latency: true,
+            source: None,
         };
         for topic in crate::CLAIMED_TOPICS {
             let (id, uid) = stream();

@@ -5,8 +5,8 @@
 use proptest::{collection::vec, option, prelude::*};
 use reelay_wire::{
     Attempt, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce,
-    Opening, PartIndex, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Topic,
-    Topics, Track, WireError, partition_for,
+    Opening, PartIndex, PartNumber, SegmentNumber, SourceMark, StreamId, StreamUid, Ticks,
+    Timescale, Topic, Topics, Track, WireError, partition_for,
 };
 
 fn stream() -> impl Strategy<Value = StreamId> {
@@ -93,17 +93,25 @@ fn header() -> impl Strategy<Value = Header> {
 
 fn opening() -> impl Strategy<Value = Opening> {
     let targets = proptest::collection::btree_map(track(), 1..=u32::MAX, 0..4);
-    (any::<(u64, i64, bool, u64, bool)>(), 1..=u32::MAX, targets).prop_map(
-        |((first, origin, continues, discontinuity, low), target, part_targets)| Opening {
-            first_segment: SegmentNumber(first),
-            time_origin: Micros(origin),
-            continues,
-            target_duration_s: target,
-            part_targets,
-            discontinuity_sequence: discontinuity,
-            low_latency: low,
-        },
+    (
+        any::<(u64, i64, bool, u64, bool, Option<[u8; 8]>)>(),
+        1..=u32::MAX,
+        targets,
     )
+        .prop_map(
+            |((first, origin, continues, discontinuity, low, mark), target, part_targets)| {
+                Opening {
+                    first_segment: SegmentNumber(first),
+                    time_origin: Micros(origin),
+                    continues,
+                    target_duration_s: target,
+                    part_targets,
+                    discontinuity_sequence: discontinuity,
+                    low_latency: low,
+                    source: mark.map(SourceMark),
+                }
+            },
+        )
 }
 
 fn index() -> impl Strategy<Value = IndexRecord> {

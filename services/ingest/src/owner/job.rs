@@ -8,7 +8,7 @@ use reelay_bus::ProduceError;
 use reelay_media::{MediaChunk, SourceJob, SourceMessage, SourceProblem, SourceWorker};
 use reelay_model::{Micros, Phase};
 use reelay_timeline::gaps;
-use reelay_wire::{SegmentNumber, Ticks, Track};
+use reelay_wire::{SegmentNumber, SourceMark, Ticks, Track};
 use tokio::time::Instant;
 
 use super::{Ended, Owner, Step};
@@ -44,9 +44,10 @@ impl Owner {
             self.spec.latency,
             greatest,
         );
-        job.resume = self
-            .timeline
-            .begin_job(std::mem::take(&mut self.another_source));
+        let mark = SourceMark::of(&self.spec.source);
+        // Of an edit while nobody owned the stream, the log alone tells.
+        let another_source = self.opening.source.is_some_and(|before| before != mark);
+        job.resume = self.timeline.begin_job(another_source);
         self.live_since = None;
         match SourceWorker::spawn(&self.context.config.worker, &job) {
             Ok(worker) => {
@@ -138,11 +139,10 @@ impl Owner {
                 let start = chunk.decode_time.to_micros(info.timescale);
                 self.opening.time_origin = Micros(chunk.capture_time.0 - start.0);
                 self.opening.part_targets = part_targets;
+                self.opening.source = Some(SourceMark::of(&self.spec.source));
             } else if self.opening.part_targets != part_targets {
                 tracing::info!(stream = %self.owned.stream, "tracks or part targets changed");
-                self.again = Some(Ended::Again {
-                    another_source: false,
-                });
+                self.again = Some(Ended::Again);
                 return Ok(self.release().await);
             }
             if self.opened {

@@ -115,5 +115,7 @@ pub(super) fn opening(spec: &StreamSpec, takeover: &Takeover) -> Opening {
         part_targets: BTreeMap::new(),
         discontinuity_sequence: takeover.discontinuity_sequence,
         low_latency: spec.latency == LatencyMode::Low,
+        // That of the media so far; this owner's source once media of it is here.
+        source: before.and_then(|o| o.source),
     }
 }

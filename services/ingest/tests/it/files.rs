@@ -4,6 +4,7 @@ use std::{process::Command, time::Duration};
 
 use reelay_testkit::wait_until;
 use reelay_wire::{Header, Kind, Topic, Track};
+use serde_json::json;
 
 use crate::setup::{Added, Deployment, LIMIT};
 
@@ -74,6 +75,30 @@ async fn a_restart_goes_on_in_the_file_without_a_break() {
         cursors.windows(2).all(|pair| pair[0].1 < pair[1].1),
         "{cursors:?}"
     );
+}
+
+#[tokio::test]
+async fn a_file_that_took_anothers_place_while_nobody_owned_the_stream_begins_at_its_beginning() {
+    let log = Deployment::new("fileother").await;
+    clip(&log);
+    // The same format and length: nothing but the address tells them apart.
+    let dir = log.media_dir();
+    std::fs::copy(dir.join("clip.mp4"), dir.join("other.mp4")).unwrap();
+    let mut file = log.add("file", "file:clip.mp4").await;
+    let ingest = log.ingest();
+    log.grows(&file, 2).await;
+    ingest.stop().await;
+    let before = cursors(&log, &file).await.len();
+    let spec = json!({"id": "file", "source": "file:other.mp4", "greatestSegmentSeconds": 2});
+    log.edit(&mut file, spec).await;
+    let ingest = log.ingest();
+    log.grows(&file, 1).await;
+    ingest.stop().await;
+
+    let report = log.sound().await;
+    assert_eq!(report.counts.discontinuities, 1);
+    let cursors = cursors(&log, &file).await;
+    assert_eq!(cursors[before].1, cursors[0].1, "{cursors:?}");
 }
 
 #[tokio::test]

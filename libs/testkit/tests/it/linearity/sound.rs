@@ -241,6 +241,7 @@ impl Maker<'_> {
             part_targets: BTreeMap::from([(Track::Video, 200_000), (Track::Audio, 213_334)]),
             discontinuity_sequence: self.discontinuity,
             low_latency: true,
+            source: None,
         };
         for (topic, track) in self.fences() {
             let header = self.header(track, Kind::Opening { nonce: self.nonce });

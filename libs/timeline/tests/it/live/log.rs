@@ -183,6 +183,7 @@ impl Log {
             },
             discontinuity_sequence: self.discontinuity,
             low_latency: self.low_latency,
+            source: None,
         };
         for (topic, track) in [
             (Topic::Source, Track::Video),

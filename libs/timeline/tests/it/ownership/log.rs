@@ -192,6 +192,7 @@ pub fn opening(first: u8) -> Opening {
         part_targets: BTreeMap::from([(Track::Video, 1), (Track::Audio, 1)]),
         discontinuity_sequence: 0,
         low_latency: true,
+        source: None,
     }
 }
 

@@ -127,6 +127,7 @@ impl Camera {
             part_targets: tracks().map(|track| (track, PART_MICROS as u32)).into(),
             discontinuity_sequence: 0,
             low_latency: self.low_latency,
+            source: None,
         };
         for (topic, track) in Self::everywhere() {
             let header = self.header(&track, Kind::Opening { nonce });
