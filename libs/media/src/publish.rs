@@ -9,7 +9,7 @@ use reelay_model::{Micros, PartNumber, Ticks, Timescale, Track};
 use crate::{
     SourceProblem, SourceProblemCode, TrackInfo, TracksMessage,
     cmaf::{self, Sample},
-    segmenter::{Event, Kind, Part, Segmenter},
+    segmenter::{Event, Kind, Part, Placed, Segmenter},
     worker::{ChunkHead, Gone, Output},
 };
 
@@ -64,7 +64,6 @@ pub(crate) struct Publisher {
     pub discontinuity_at_start: bool,
     /// In words, for problems.
     pub greatest_segment: Micros,
-    body: Vec<u8>,
     /// Nothing of later segments is published.
     end_after: Option<u64>,
     /// The last segment of video and of audio that has been published to its end.
@@ -93,7 +92,6 @@ impl Publisher {
             audio,
             discontinuity_at_start,
             greatest_segment,
-            body: Vec::new(),
             end_after: None,
             complete: [None; 2],
         }
@@ -181,25 +179,8 @@ impl Publisher {
         if part.last {
             self.complete[usize::from(part.kind == Kind::Audio)] = Some(part.segment);
         }
-        let samples: Vec<_> = part
-            .frames
-            .iter()
-            .map(|frame| Sample {
-                size: frame.payload.size() as u32,
-                duration: frame.duration,
-                composition_offset: frame.composition_offset,
-                sync: frame.sync,
-            })
-            .collect();
-        // From the time alone, so that a worker that goes on after another makes the same bytes;
-        // it grows from chunk to chunk (and begins again after more than a year).
-        let sequence = (part.decode_time as u128 * 100 / u128::from(timescale)) as u32;
-        let head = cmaf::chunk(track_id, sequence, part.decode_time as u64, &samples)
+        let data = pack(track_id, timescale, part.decode_time, &part.frames)
             .map_err(std::io::Error::other)?;
-        self.body.clear();
-        for frame in &part.frames {
-            frame.payload.append_to(&mut self.body);
-        }
         let message = ChunkHead {
             track,
             segment: part.segment,
@@ -212,8 +193,36 @@ impl Publisher {
             capture_time: part.capture,
             cursor: part.cursor,
         };
-        output.chunk(message, &[&head, &self.body])
+        output.chunk(message, &[&data])
     }
+}
+
+/// One chunk: `moof` and `mdat` with these frames, the first of them at `decode_time`.
+pub(crate) fn pack(
+    track_id: u32,
+    timescale: u32,
+    decode_time: i64,
+    frames: &[Placed<Payload>],
+) -> Result<Vec<u8>, mp4_atom::Error> {
+    let samples: Vec<_> = frames
+        .iter()
+        .map(|frame| Sample {
+            size: frame.payload.size() as u32,
+            duration: frame.duration,
+            composition_offset: frame.composition_offset,
+            sync: frame.sync,
+        })
+        .collect();
+    // From the time alone, so that a worker that goes on after another makes the same bytes;
+    // it grows from chunk to chunk (and begins again after more than a year).
+    let sequence = (decode_time as u128 * 100 / u128::from(timescale)) as u32;
+    let mut data = cmaf::chunk(track_id, sequence, decode_time as u64, &samples)?;
+    let payload: usize = samples.iter().map(|sample| sample.size as usize).sum();
+    data.reserve_exact(payload);
+    for frame in frames {
+        frame.payload.append_to(&mut data);
+    }
+    Ok(data)
 }
 
 /// A problem that lasts until it is over.

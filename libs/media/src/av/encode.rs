@@ -11,8 +11,8 @@ fn find(name: &str) -> Result<ffmpeg_next::Codec, Error> {
     encoder::find_by_name(name).ok_or(Error::EncoderNotFound)
 }
 
-/// All packets that are ready.
-fn receive(encoder: &mut encoder::Encoder) -> Result<Vec<Packet>, Error> {
+/// All packets that an encoder has ready.
+pub(crate) fn receive(encoder: &mut encoder::Encoder) -> Result<Vec<Packet>, Error> {
     let mut packets = Vec::new();
     loop {
         let mut packet = Packet::empty();

@@ -47,12 +47,18 @@ pub fn worker_main() -> ExitCode {
 }
 
 fn run() -> io::Result<()> {
-    let job = match read_command(&mut io::stdin().lock())? {
-        Some(Command::Job(job)) => *job,
-        Some(Command::Stop) => return Err(io::Error::other("asked to stop without a job")),
+    // Stdin is not to stay locked: the rest of it is read by a thread of its own.
+    let first = read_command(&mut io::stdin().lock())?;
+    match first {
+        Some((Command::Job(job), _)) => run_source(&job),
+        Some((Command::Transcode, _)) => super::transcode_child::run(),
+        Some(_) => Err(io::Error::other("the first command is no job")),
         // The parent has changed its mind.
-        None => return Ok(()),
-    };
+        None => Ok(()),
+    }
+}
+
+fn run_source(job: &SourceJob) -> io::Result<()> {
     let stop = Arc::new(AtomicBool::new(false));
     thread::Builder::new().name("commands".to_owned()).spawn({
         let stop = stop.clone();
@@ -60,7 +66,7 @@ fn run() -> io::Result<()> {
     })?;
     let mut output = Output::new(io::stdout().lock());
     // An output that cannot be written to means that the parent has gone: no failure.
-    let _ = work(&job, &stop, &mut output);
+    let _ = work(job, &stop, &mut output);
     Ok(())
 }
 
@@ -69,8 +75,8 @@ fn watch_commands(stop: &AtomicBool) {
     let mut stdin = io::stdin().lock();
     loop {
         match read_command(&mut stdin) {
-            Ok(Some(Command::Stop)) => stop.store(true, Ordering::Relaxed),
-            Ok(Some(Command::Job(_))) => error!("a second job is not possible"),
+            Ok(Some((Command::Stop, _))) => stop.store(true, Ordering::Relaxed),
+            Ok(Some(_)) => error!("a source worker has one job and can be stopped"),
             Ok(None) => std::process::exit(0),
             Err(error) => {
                 error!(%error, "commands cannot be read");

@@ -1,7 +1,7 @@
 //! Frames between parent and worker: two lengths (big-endian `u32`), a head in JSON, raw bytes.
 //!
 //! Media bytes never pass through JSON. Both sides are the same program, so the form may change
-//! between versions.
+//! between versions. What the heads mean: here for sources, `transcode_frame` for transcoding.
 
 use std::io::{self, Read, Write};
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::{
-    MediaChunk, SourceJob, SourceMessage, SourceProblem, SourceProblemCode, TrackInfo,
+    MediaChunk, SegmentJob, SourceJob, SourceMessage, SourceProblem, SourceProblemCode, TrackInfo,
     TracksMessage,
 };
 
@@ -23,13 +23,26 @@ const MAX_BODY_BYTES: u32 = 64 << 20;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Command {
-    /// The first frame.
+    /// The first frame of a source worker.
     Job(Box<SourceJob>),
     /// End at the next end of a segment.
     Stop,
+    /// The first frame of a transcode worker.
+    Transcode,
+    /// A segment begins; the body is its init segment. So many chunks of pre-roll follow it.
+    Segment {
+        job: Box<SegmentJob>,
+        pre_roll: usize,
+    },
+    /// The body is a chunk of the segment before the one that has begun.
+    PreRoll,
+    /// The body is a chunk of the segment.
+    Push { last: bool },
+    /// The segment ends.
+    End { duration: Option<Ticks> },
 }
 
-/// What the worker says, without the raw bytes.
+/// What a source worker says, without the raw bytes.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Head {
@@ -101,25 +114,37 @@ fn lengths(start: [u8; 8]) -> io::Result<(usize, usize)> {
     Ok((head as usize, body as usize))
 }
 
-/// Reads one command; none at the end of the input.
-pub(crate) fn read_command(from: &mut impl Read) -> io::Result<Option<Command>> {
+/// Reads one command and its body; none at the end of the input.
+pub(crate) fn read_command(from: &mut impl Read) -> io::Result<Option<(Command, Bytes)>> {
     let mut start = [0; 8];
     match from.read_exact(&mut start) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         other => other?,
     }
     let (head_length, body_length) = lengths(start)?;
-    let mut head = vec![0; head_length + body_length];
+    let mut head = vec![0; head_length];
     from.read_exact(&mut head)?;
-    Ok(Some(serde_json::from_slice(&head[..head_length])?))
+    let mut body = vec![0; body_length];
+    from.read_exact(&mut body)?;
+    Ok(Some((serde_json::from_slice(&head)?, body.into())))
+}
+
+/// What comes from a worker.
+pub(crate) trait Message: Sized + Send + 'static {
+    /// Puts head and body together; none for a heartbeat.
+    fn read(head: &[u8], body: Bytes) -> io::Result<Option<Self>>;
+    /// Nothing more will be said about what the worker was asked first.
+    fn ends_work(&self) -> bool;
+    /// Nothing follows.
+    fn is_last(&self) -> bool;
 }
 
 /// Reads one message of a worker; none at the end of its output.
 ///
 /// Not cancel safe: a frame that was read in part is lost.
-pub(crate) async fn read_message(
+pub(crate) async fn read_message<M: Message>(
     from: &mut (impl AsyncRead + Unpin),
-) -> io::Result<Option<Option<SourceMessage>>> {
+) -> io::Result<Option<Option<M>>> {
     let mut start = [0; 8];
     match from.read_exact(&mut start).await {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -130,11 +155,24 @@ pub(crate) async fn read_message(
     from.read_exact(&mut head).await?;
     let mut body = vec![0; body_length];
     from.read_exact(&mut body).await?;
-    message(serde_json::from_slice(&head)?, body.into()).map(Some)
+    M::read(&head, body.into()).map(Some)
 }
 
-/// Puts head and body together; none for a heartbeat.
-fn message(head: Head, mut body: Bytes) -> io::Result<Option<SourceMessage>> {
+impl Message for SourceMessage {
+    fn read(head: &[u8], body: Bytes) -> io::Result<Option<Self>> {
+        source_message(serde_json::from_slice(head)?, body)
+    }
+
+    fn ends_work(&self) -> bool {
+        false
+    }
+
+    fn is_last(&self) -> bool {
+        *self == Self::Ended
+    }
+}
+
+fn source_message(head: Head, mut body: Bytes) -> io::Result<Option<SourceMessage>> {
     Ok(Some(match head {
         Head::Heartbeat => return Ok(None),
         Head::Problem(problem) => SourceMessage::Problem(problem),

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::Serialize;
+
 use super::frame::{ChunkHead, Head, write_frame};
 use crate::{SourceProblem, SourceProblemCode, TracksMessage};
 
@@ -16,34 +18,52 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 #[error("the parent does not read any more: {0}")]
 pub(crate) struct Gone(#[from] io::Error);
 
-/// Writes messages. A parent that reads slowly blocks these calls; nothing is queued.
-pub(crate) struct Output<W> {
+/// Writes frames. A parent that reads slowly blocks these calls; nothing is queued.
+pub(super) struct Frames<W> {
     to: W,
     last_write: Instant,
 }
 
-impl<W: Write> Output<W> {
-    pub(crate) fn new(to: W) -> Self {
+impl<W: Write> Frames<W> {
+    pub(super) fn new(to: W) -> Self {
         Self {
             to,
             last_write: Instant::now(),
         }
     }
 
-    fn write(&mut self, head: &Head, body: &[&[u8]]) -> Result<(), Gone> {
+    pub(super) fn write<H: Serialize>(&mut self, head: &H, body: &[&[u8]]) -> Result<(), Gone> {
         write_frame(&mut self.to, head, body)?;
         self.to.flush()?;
         self.last_write = Instant::now();
         Ok(())
     }
 
-    /// Says that the worker is alive, if it has not said anything lately. To be called at least
-    /// twice a second by the loop that does the work, so that a hung loop is silent.
-    pub(crate) fn tick(&mut self) -> Result<(), Gone> {
+    /// Writes the heartbeat, if nothing has been written lately.
+    pub(super) fn tick<H: Serialize>(&mut self, heartbeat: &H) -> Result<(), Gone> {
         if self.last_write.elapsed() < HEARTBEAT {
             return Ok(());
         }
-        self.write(&Head::Heartbeat, &[])
+        self.write(heartbeat, &[])
+    }
+}
+
+/// Writes the messages of a source worker.
+pub(crate) struct Output<W>(Frames<W>);
+
+impl<W: Write> Output<W> {
+    pub(crate) fn new(to: W) -> Self {
+        Self(Frames::new(to))
+    }
+
+    fn write(&mut self, head: &Head, body: &[&[u8]]) -> Result<(), Gone> {
+        self.0.write(head, body)
+    }
+
+    /// Says that the worker is alive, if it has not said anything lately. To be called at least
+    /// twice a second by the loop that does the work, so that a hung loop is silent.
+    pub(crate) fn tick(&mut self) -> Result<(), Gone> {
+        self.0.tick(&Head::Heartbeat)
     }
 
     pub(crate) fn tracks(&mut self, message: TracksMessage) -> Result<(), Gone> {

@@ -1,4 +1,5 @@
-//! The parent's side: starts a worker, reads its messages, ends it when it hangs.
+//! The parent's side of every worker: starts it, reads its messages, ends it when it hangs. What
+//! it is told is said by `source` and `transcode`.
 
 use std::{
     collections::VecDeque,
@@ -9,21 +10,24 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout},
     sync::mpsc,
     task::JoinHandle,
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::frame::{Command, read_message, write_frame};
-use crate::{SourceJob, SourceMessage, WorkerProgram};
+use super::{
+    frame::{Message, read_message},
+    work::{Work, Works},
+};
+use crate::WorkerProgram;
 
 /// Messages between the reading task and the caller: with these full and the pipe full, the
 /// worker blocks.
 const QUEUE: usize = 4;
 /// A worker says something at least once a second.
-const WATCHDOG: Duration = Duration::from_secs(8);
+pub(super) const WATCHDOG: Duration = Duration::from_secs(8);
 /// How long a worker whose output has ended may take to exit.
 const EXIT_GRACE: Duration = Duration::from_secs(3);
 /// Lines of a worker's stderr that are logged a second; what a broken file makes FFmpeg say can
@@ -44,10 +48,10 @@ pub enum WorkerError {
         source: io::Error,
     },
     /// The worker ended without saying that it had ended.
-    #[error("media worker of stream {stream} died: {status}{}", in_words(.last_words))]
+    #[error("media worker of {work} died: {status}{}", in_words(.last_words))]
     Died {
-        /// The stream.
-        stream: String,
+        /// What it was working on.
+        work: Work,
         /// Exit code or signal.
         status: String,
         /// The last lines it wrote to stderr.
@@ -55,12 +59,12 @@ pub enum WorkerError {
     },
     /// The worker said nothing for too long, and was killed.
     #[error(
-        "media worker of stream {stream} (pid {pid}) said nothing for {} s and was killed{}",
+        "media worker of {work} (pid {pid}) said nothing for {} s and was killed{}",
         .silence.as_secs(), in_words(.last_words)
     )]
     Hung {
-        /// The stream.
-        stream: String,
+        /// What it was working on.
+        work: Work,
         /// The process that was killed.
         pid: u32,
         /// How long it was silent.
@@ -69,14 +73,14 @@ pub enum WorkerError {
         last_words: Vec<String>,
     },
     /// The worker wrote something that is no message, and was killed.
-    #[error("media worker of stream {stream} broke the protocol: {source}")]
+    #[error("media worker of {work} broke the protocol: {source}")]
     Protocol {
-        /// The stream.
-        stream: String,
+        /// What it was working on.
+        work: Work,
         /// What was wrong.
         source: io::Error,
     },
-    /// [`SourceMessage::Ended`] or an error was returned before.
+    /// The worker's last message or an error was returned before.
     #[error("media worker has ended")]
     Ended,
 }
@@ -88,44 +92,32 @@ fn in_words(lines: &[String]) -> String {
     }
 }
 
-/// A running source worker. Dropping it kills the process.
+/// A running worker. Dropping it kills the process.
 #[derive(Debug)]
-pub struct SourceWorker {
-    pid: u32,
-    messages: mpsc::Receiver<Result<SourceMessage, WorkerError>>,
-    commands: mpsc::UnboundedSender<Command>,
+pub(super) struct Supervised<M> {
+    pub(super) pid: u32,
+    messages: mpsc::Receiver<Result<M, WorkerError>>,
     reader: JoinHandle<()>,
-    others: [JoinHandle<()>; 2],
+    log: JoinHandle<()>,
 }
 
-impl Drop for SourceWorker {
+impl<M> Drop for Supervised<M> {
     fn drop(&mut self) {
         // The reader owns the process, which is killed with it.
         self.reader.abort();
-        self.others.iter().for_each(JoinHandle::abort);
+        self.log.abort();
     }
 }
 
-impl SourceWorker {
-    /// Starts a worker with a cleared environment and gives it its job. Must be called in a Tokio
-    /// runtime.
-    ///
-    /// # Errors
-    /// [`WorkerError::Spawn`].
-    pub fn spawn(program: &WorkerProgram, job: &SourceJob) -> Result<Self, WorkerError> {
-        Self::spawn_with_watchdog(program, job, WATCHDOG)
-    }
-
-    /// [`spawn`](Self::spawn) with another limit for the worker's silence (8 s there). The worker
-    /// says something once a second.
-    ///
-    /// # Errors
-    /// [`WorkerError::Spawn`].
-    pub fn spawn_with_watchdog(
+impl<M: Message> Supervised<M> {
+    /// Starts a worker with a cleared environment; gives its stdin. Must be called in a Tokio
+    /// runtime. The worker says something once a second, and is killed when it is silent for as
+    /// long as `watchdog`.
+    pub(super) fn spawn(
         program: &WorkerProgram,
-        job: &SourceJob,
         watchdog: Duration,
-    ) -> Result<Self, WorkerError> {
+        works: Works,
+    ) -> Result<(Self, ChildStdin), WorkerError> {
         let failed = |source| WorkerError::Spawn {
             program: program.program.display().to_string(),
             source,
@@ -133,6 +125,8 @@ impl SourceWorker {
         let mut child = tokio::process::Command::new(&program.program)
             .args(&program.args)
             .env_clear()
+            // SVT-AV1 else writes its settings to stderr.
+            .env("SVT_LOG", "1")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -149,53 +143,32 @@ impl SourceWorker {
         let stderr = child.stderr.take().ok_or_else(missing)?;
 
         let last_words = LastWords::default();
-        let (commands, to_write) = mpsc::unbounded_channel();
         let (to_caller, messages) = mpsc::channel(QUEUE);
-        // Cannot fail: the receiver lives.
-        let _ = commands.send(Command::Job(Box::new(job.clone())));
+        let log = tokio::spawn(log_lines(stderr, works.clone(), pid, last_words.clone()));
         let reader = Reader {
-            stream: job.stream.clone(),
+            works,
             pid,
             watchdog,
             child,
             to_caller,
-            last_words: last_words.clone(),
+            last_words,
         };
-        Ok(Self {
+        let worker = Self {
             pid,
             messages,
-            commands,
-            others: [
-                tokio::spawn(write_commands(stdin, to_write)),
-                tokio::spawn(log_lines(stderr, job.stream.clone(), pid, last_words)),
-            ],
+            log,
             reader: tokio::spawn(reader.run(stdout)),
-        })
-    }
-
-    /// Process id of the worker.
-    pub fn pid(&self) -> u32 {
-        self.pid
+        };
+        Ok((worker, stdin))
     }
 
     /// The next message. Cancel safe. While it is not called the worker blocks, and its silence
     /// is not counted.
-    ///
-    /// # Errors
-    /// When the worker died, hung or broke the protocol; [`WorkerError::Ended`] after that and
-    /// after [`SourceMessage::Ended`].
-    pub async fn next(&mut self) -> Result<SourceMessage, WorkerError> {
+    pub(super) async fn next(&mut self) -> Result<M, WorkerError> {
         self.messages
             .recv()
             .await
             .unwrap_or(Err(WorkerError::Ended))
-    }
-
-    /// Asks the worker to end at the next end of a segment (the synthetic camera: at the next
-    /// frame). Its messages up to [`SourceMessage::Ended`] still have to be read.
-    pub fn stop_at_boundary(&self) {
-        // When the worker is gone its messages say so.
-        let _ = self.commands.send(Command::Stop);
     }
 }
 
@@ -217,16 +190,16 @@ impl LastWords {
     }
 }
 
-struct Reader {
-    stream: String,
+struct Reader<M> {
+    works: Works,
     pid: u32,
     watchdog: Duration,
     child: Child,
-    to_caller: mpsc::Sender<Result<SourceMessage, WorkerError>>,
+    to_caller: mpsc::Sender<Result<M, WorkerError>>,
     last_words: LastWords,
 }
 
-impl Reader {
+impl<M: Message> Reader<M> {
     async fn run(mut self, stdout: ChildStdout) {
         let error = match self.forward(stdout).await {
             Ok(()) => {
@@ -244,12 +217,12 @@ impl Reader {
     async fn forward(&mut self, stdout: impl AsyncRead + Unpin) -> Result<(), WorkerError> {
         let mut stdout = BufReader::with_capacity(64 * 1024, stdout);
         loop {
-            let read = tokio::time::timeout(self.watchdog, read_message(&mut stdout)).await;
+            let read = tokio::time::timeout(self.watchdog, read_message::<M>(&mut stdout)).await;
             let message = match read {
                 Err(_) => {
                     self.kill().await;
                     return Err(WorkerError::Hung {
-                        stream: self.stream.clone(),
+                        work: self.works.now(),
                         pid: self.pid,
                         silence: self.watchdog,
                         last_words: self.last_words.take(),
@@ -260,7 +233,7 @@ impl Reader {
                 Ok(Err(source)) if source.kind() == io::ErrorKind::InvalidData => {
                     self.kill().await;
                     return Err(WorkerError::Protocol {
-                        stream: self.stream.clone(),
+                        work: self.works.now(),
                         source,
                     });
                 }
@@ -268,13 +241,16 @@ impl Reader {
                 Ok(Ok(None) | Err(_)) => {
                     let status = self.exit().await;
                     return Err(WorkerError::Died {
-                        stream: self.stream.clone(),
+                        work: self.works.now(),
                         status,
                         last_words: self.last_words.take(),
                     });
                 }
             };
-            let ended = message == SourceMessage::Ended;
+            let ended = message.is_last();
+            if message.ends_work() {
+                self.works.end();
+            }
             if self.to_caller.send(Ok(message)).await.is_err() || ended {
                 return Ok(());
             }
@@ -283,7 +259,14 @@ impl Reader {
 
     async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
-            warn!(stream = self.stream, pid = self.pid, %error, "media worker cannot be killed");
+            let work = self.works.now();
+            warn!(
+                stream = work.stream(),
+                segment = work.segment(),
+                pid = self.pid,
+                %error,
+                "media worker cannot be killed"
+            );
         }
     }
 
@@ -302,22 +285,8 @@ impl Reader {
     }
 }
 
-async fn write_commands(mut stdin: ChildStdin, mut commands: mpsc::UnboundedReceiver<Command>) {
-    while let Some(command) = commands.recv().await {
-        let mut frame = Vec::new();
-        let written = match write_frame(&mut frame, &command, &[]) {
-            Ok(()) => stdin.write_all(&frame).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
-            debug!(%error, "media worker takes no commands any more");
-            return;
-        }
-    }
-}
-
 /// Logs what the worker writes to stderr, line by line, not more than some lines a second.
-async fn log_lines(stderr: ChildStderr, stream: String, pid: u32, last_words: LastWords) {
+async fn log_lines(stderr: ChildStderr, works: Works, pid: u32, last_words: LastWords) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     let mut second = Instant::now();
@@ -338,9 +307,13 @@ async fn log_lines(stderr: ChildStderr, stream: String, pid: u32, last_words: La
         if second.elapsed() >= Duration::from_secs(1) {
             if in_second > LINES_A_SECOND {
                 let left_out = in_second - LINES_A_SECOND;
+                let work = works.now();
                 warn!(
-                    stream,
-                    pid, left_out, "media worker wrote more lines than are logged"
+                    stream = work.stream(),
+                    segment = work.segment(),
+                    pid,
+                    left_out,
+                    "media worker wrote more lines than are logged"
                 );
             }
             second = Instant::now();
@@ -348,7 +321,14 @@ async fn log_lines(stderr: ChildStderr, stream: String, pid: u32, last_words: La
         }
         in_second += 1;
         if in_second <= LINES_A_SECOND {
-            warn!(stream, pid, line = text, "media worker says");
+            let work = works.now();
+            warn!(
+                stream = work.stream(),
+                segment = work.segment(),
+                pid,
+                line = text,
+                "media worker says"
+            );
         }
     }
 }

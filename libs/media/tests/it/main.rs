@@ -8,3 +8,4 @@ mod file;
 mod http;
 mod supervision;
 mod synthetic;
+mod transcode;
