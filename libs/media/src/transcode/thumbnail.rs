@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ffmpeg_next::{
-    Error, Packet, Rational, codec, color::Range, encoder, ffi, format::Pixel, frame,
+    Dictionary, Error, Packet, Rational, codec, color::Range, encoder, ffi, format::Pixel, frame,
 };
 
 use super::{Failure, scale::Scaler, size::rung_size};
@@ -45,7 +45,10 @@ fn encode(picture: &frame::Video) -> Result<Bytes, Error> {
     video.set_threading(codec::threading::Config::count(1));
     let quality = QUALITY * ffi::FF_QP2LAMBDA;
     video.set_global_quality(quality);
-    let mut encoder = video.open()?;
+    let mut options = Dictionary::new();
+    // The transform in C: those in SIMD round otherwise.
+    options.set("dct", "int");
+    let mut encoder = video.open_with(options)?;
     scaled.set_pts(Some(0));
     // SAFETY: the frame is valid and owned by the scaler; its quality is a plain number.
     unsafe { (*scaled.as_mut_ptr()).quality = quality };
