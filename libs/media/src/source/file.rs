@@ -69,10 +69,10 @@ pub(super) fn run<W: Write>(
     };
     let mut player = Player::new(job, info, target)?;
     let result = player.play(&mut reader, stop, output);
-    if let Err(Failure::Problem(..)) = &result {
-        if let Some(track) = &mut player.track {
-            track.finish(output)?;
-        }
+    if let Err(Failure::Problem(..)) = &result
+        && let Some(track) = &mut player.track
+    {
+        track.finish(output)?;
     }
     result
 }
