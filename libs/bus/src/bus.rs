@@ -12,7 +12,7 @@ use rdkafka::{
     error::{KafkaError, KafkaResult},
     types::RDKafkaErrorCode,
 };
-use reelay_model::{Micros, Offset};
+use reelay_model::{Micros, Offset, RungId};
 use reelay_wire::{Topic, Topics};
 
 use crate::{
@@ -128,6 +128,26 @@ impl Bus {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(topic, count);
         Ok(count)
+    }
+
+    /// The rungs whose topics Kafka has, by what the topics are called.
+    ///
+    /// # Errors
+    /// No broker answered within 10 s.
+    pub async fn renditions(&self) -> Result<Vec<RungId>> {
+        let topics = self.topics().clone();
+        self.query("renditions", &Topic::Index, -1, move |client| {
+            let metadata = client.client().fetch_metadata(None, QUERY_TIMEOUT)?;
+            let names = metadata.topics().iter().map(|topic| topic.name());
+            let rung = |name: &str| match topics.parse(name) {
+                Some(Topic::Rendition(rung)) => Some(rung),
+                _ => None,
+            };
+            let mut rungs: Vec<_> = names.filter_map(rung).collect();
+            rungs.sort();
+            Ok(rungs)
+        })
+        .await
     }
 
     /// The first offset in a partition and the offset that its next record gets.

@@ -36,6 +36,15 @@ pub enum Rule {
     Media,
     /// An init segment changes only with a discontinuity, and a segment has one fingerprint.
     Init,
+    /// A rung's segment is made of the source's segment of its number: epoch, capture time, no
+    /// greater picture.
+    Rung,
+    /// Copies of a derived part that have one fingerprint have the same bytes.
+    Copy,
+    /// What is marked as late comes after the live edge has passed it by.
+    Late,
+    /// A rung has the source's segments, or gaps that are declared, but for the last few.
+    Behind,
     /// An index record says what the media records are.
     Index,
     /// Every finished segment is in the index.
@@ -48,6 +57,9 @@ pub enum Rule {
     PastEdited,
     /// Gateways in the same state serve playlists that differ in more than rendition reports.
     PlaylistsDiffer,
+    /// A multivariant playlist that is not sound, changes what it said of a track, or is not
+    /// the one that the other gateways serve.
+    Master,
     /// One address gave two different answers, at one gateway or at two.
     BytesDiffer,
     /// What is served is not what the log holds.
@@ -148,7 +160,13 @@ pub struct Counts {
     pub truncated: u64,
     /// Index records compared with their media.
     pub indexed: u64,
-    /// Playlists read from gateways.
+    /// Finished segments of rungs compared with the source's.
+    pub rung_segments: u64,
+    /// Copies of what a rung has already: two transcodes worked on it.
+    pub copies: u64,
+    /// Multivariant playlists read from gateways.
+    pub masters: u64,
+    /// Media playlists read from gateways.
     pub playlists: u64,
     /// Playlists of one state that were compared between gateways.
     pub compared_playlists: u64,
@@ -202,6 +220,9 @@ impl Report {
         sum.discontinuities += c.discontinuities;
         sum.truncated += c.truncated;
         sum.indexed += c.indexed;
+        sum.rung_segments += c.rung_segments;
+        sum.copies += c.copies;
+        sum.masters += c.masters;
         sum.playlists += c.playlists;
         sum.compared_playlists += c.compared_playlists;
         sum.fetched += c.fetched;
@@ -238,11 +259,23 @@ impl fmt::Display for Report {
             c.discontinuities,
             c.truncated,
         )?;
+        if c.rung_segments > 0 || c.copies > 0 {
+            writeln!(
+                f,
+                "rungs: {} segments compared with the source's, {} copies",
+                c.rung_segments, c.copies,
+            )?;
+        }
         if c.playlists > 0 {
             writeln!(
                 f,
-                "gateways: {} playlists ({} compared), {} media answers ({} addresses compared), {} bytes",
-                c.playlists, c.compared_playlists, c.fetched, c.compared_media, c.fetched_bytes,
+                "gateways: {} masters, {} playlists ({} compared), {} media answers ({} addresses compared), {} bytes",
+                c.masters,
+                c.playlists,
+                c.compared_playlists,
+                c.fetched,
+                c.compared_media,
+                c.fetched_bytes,
             )?;
         }
         match self.by_rule.values().sum::<u64>() {

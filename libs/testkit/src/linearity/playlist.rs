@@ -166,37 +166,61 @@ fn part(mut attributes: BTreeMap<String, String>) -> Result<Part, String> {
     })
 }
 
-/// What a master playlist offers: the addresses of media playlists.
+/// A multivariant playlist.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Master {
+    /// The variants in their order.
+    pub variants: Vec<Variant>,
+    /// Ids of the audio groups.
+    pub audio_groups: Vec<String>,
+    /// Addresses of all media playlists, each once.
+    pub uris: Vec<String>,
+}
+
+/// An `EXT-X-STREAM-INF`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Variant {
+    /// Address as it stands in the playlist.
+    pub uri: String,
+    /// Its attributes.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Reads a multivariant playlist.
 ///
 /// # Errors
 /// A sentence that names the line.
-pub fn parse_master(text: &str) -> Result<Vec<String>, String> {
-    let mut found = Vec::new();
-    let mut variant = false;
+pub fn parse_master(text: &str) -> Result<Master, String> {
+    let mut master = Master::default();
+    let mut variant = None;
     if text.lines().next() != Some("#EXTM3U") {
         return Err("the first line is not #EXTM3U".into());
     }
     for line in text.lines().skip(1) {
+        let attributes = |value| attributes(value).map_err(|e| format!("{e}: {line}"));
         match line.split_once(':') {
-            Some(("#EXT-X-STREAM-INF", _)) => variant = true,
+            Some(("#EXT-X-STREAM-INF", value)) => variant = Some(attributes(value)?),
             Some(("#EXT-X-MEDIA", value)) => {
-                found.extend(
-                    attributes(value)
-                        .map_err(|e| format!("{e}: {line}"))?
-                        .remove("URI"),
-                );
+                let mut attributes = attributes(value)?;
+                master.uris.extend(attributes.remove("URI"));
+                master.audio_groups.extend(attributes.remove("GROUP-ID"));
             }
             _ if line.is_empty() || line.starts_with('#') => {}
-            _ if variant => {
-                found.push(line.to_owned());
-                variant = false;
+            _ => {
+                let attributes = variant
+                    .take()
+                    .ok_or_else(|| format!("no EXT-X-STREAM-INF before: {line}"))?;
+                master.uris.push(line.to_owned());
+                master.variants.push(Variant {
+                    uri: line.to_owned(),
+                    attributes,
+                });
             }
-            _ => return Err(format!("no EXT-X-STREAM-INF before: {line}")),
         }
     }
-    found.sort();
-    found.dedup();
-    Ok(found)
+    master.uris.sort();
+    master.uris.dedup();
+    Ok(master)
 }
 
 /// The playlist without what two replicas in the same state may tell differently.

@@ -2,6 +2,7 @@
 //! gateway said before, with what the others say, and with the log.
 
 mod list;
+mod master;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use self::list::TrackServed;
 pub(crate) use self::list::absolute;
+use self::master::MasterServed;
 use super::address::MediaAddress;
 use super::finding::{Finding, Place, Report, Rule};
 use super::log::{Ended, LogJudge, hex};
@@ -22,6 +24,7 @@ const BEHIND: u64 = 2;
 #[derive(Debug, Default)]
 pub struct ServedJudge {
     tracks: BTreeMap<(StreamId, Track), TrackServed>,
+    masters: BTreeMap<StreamId, MasterServed>,
     /// By path.
     media: BTreeMap<String, Answer>,
     report: Report,
@@ -101,6 +104,45 @@ impl ServedJudge {
         Some(parsed)
     }
 
+    /// Takes a multivariant playlist as `gateway` served it at `path`. Returns it parsed, unless
+    /// it cannot be.
+    pub fn master(
+        &mut self,
+        gateway: &str,
+        stream: &StreamId,
+        path: &str,
+        text: &str,
+    ) -> Option<playlist::Master> {
+        self.report.counts.masters += 1;
+        let place = Place {
+            stream: Some(stream.to_string()),
+            address: Some(format!("{gateway} {path}")),
+            ..Place::default()
+        };
+        let mut faults = Vec::new();
+        let parsed = match playlist::parse_master(text) {
+            Ok(parsed) => {
+                let served = self.masters.entry(stream.clone()).or_default();
+                served.take(gateway, path, &parsed, &mut faults);
+                Some(parsed)
+            }
+            Err(e) => {
+                faults.push((Rule::Master, "a multivariant playlist".into(), e));
+                None
+            }
+        };
+        for (rule, expected, found) in faults {
+            let place = place.clone();
+            self.report.add(Finding {
+                rule,
+                place,
+                expected,
+                found,
+            });
+        }
+        parsed
+    }
+
     /// Whether `gateway` has already given the bytes of an address.
     pub fn has(&self, gateway: &str, path: &str) -> bool {
         self.media
@@ -161,6 +203,23 @@ impl ServedJudge {
     /// Compares the rest. `log` has been read up to after the last answer.
     pub fn finish(mut self, log: &LogJudge, gateways: &[String]) -> Report {
         self.compare(log, true);
+        for (stream, served) in &self.masters {
+            let mut faults = Vec::new();
+            served.compare(gateways, &mut faults);
+            for (gateway, (rule, expected, found)) in faults {
+                let place = Place {
+                    stream: Some(stream.to_string()),
+                    address: Some(gateway),
+                    ..Place::default()
+                };
+                self.report.add(Finding {
+                    rule,
+                    place,
+                    expected,
+                    found,
+                });
+            }
+        }
         for ((stream, track), served) in &self.tracks {
             let Some(last) = served
                 .uid

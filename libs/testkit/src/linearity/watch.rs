@@ -134,8 +134,10 @@ type Ends = Vec<(Topic, i32, Offset)>;
 
 async fn log_ends(bus: &Bus) -> Result<Ends, BusError> {
     let mut ends = Vec::new();
-    // Source last: what the others name, it holds by then.
-    for topic in [Topic::Index, Topic::Audio, Topic::Source] {
+    // Source last, rungs before it: what the others name, it holds by then.
+    let rungs = bus.renditions().await?.into_iter().map(Topic::Rendition);
+    let topics = [Topic::Index].into_iter().chain(rungs);
+    for topic in topics.chain([Topic::Audio, Topic::Source]) {
         for partition in 0..bus.partitions(topic.clone()).await? {
             let (low, high) = bus.watermarks(&topic, partition).await?;
             if high > low {
@@ -146,7 +148,7 @@ async fn log_ends(bus: &Bus) -> Result<Ends, BusError> {
     Ok(ends)
 }
 
-/// Reads all partitions of the three topics from their start.
+/// Reads all partitions of `index` and of the media topics from their start.
 struct LogReader {
     tailer: Tailer,
     trouble: Option<String>,
@@ -160,7 +162,9 @@ impl LogReader {
         };
         let mut tailer = Tailer::new(bus, options)?;
         // The index first: it is small, and what it says is compared only once media is read.
-        for topic in [Topic::Index, Topic::Source, Topic::Audio] {
+        let rungs = bus.renditions().await?.into_iter().map(Topic::Rendition);
+        let topics = [Topic::Index, Topic::Source, Topic::Audio];
+        for topic in topics.into_iter().chain(rungs) {
             for partition in 0..bus.partitions(topic.clone()).await? {
                 tailer.follow(topic.clone(), partition, StartAt::Beginning)?;
             }

@@ -1,4 +1,4 @@
-//! The judge of the log: takes records of `source`, `audio` and `index`, each topic in its
+//! The judge of the log: takes records of the media topics and of `index`, each topic in its
 //! own order, and says where they break the promises of docs/design.
 //!
 //! It shares no code with the readers of the services but the record format itself.
@@ -6,6 +6,7 @@
 mod fence;
 mod index;
 mod media;
+mod rung;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +74,8 @@ impl LogJudge {
 
     /// Takes the next record of its topic and partition.
     pub fn read(&mut self, record: &LogRecord) {
-        if !matches!(record.topic, Topic::Source | Topic::Audio | Topic::Index) {
+        let is_media = !matches!(record.topic, Topic::Thumbnails);
+        if !record.topic.has_chunk_header() || !is_media {
             return;
         }
         self.report.counts.records += 1;
@@ -185,6 +187,7 @@ impl LogJudge {
     pub fn settle(&mut self) {
         for (uid, stream) in &mut self.streams {
             stream.compare_cuts(*uid, &mut self.report);
+            stream.compare_rungs(false, &mut self.report);
             stream.compare_index(&self.read, false, &mut self.report);
         }
     }
@@ -199,6 +202,7 @@ impl LogJudge {
     pub fn finish(mut self) -> Report {
         self.settle();
         for stream in self.streams.values_mut() {
+            stream.compare_rungs(true, &mut self.report);
             stream.compare_index(&self.read, true, &mut self.report);
             let partition = stream.partition;
             let from_start = |topic: Topic| {
@@ -238,6 +242,10 @@ impl StreamLog {
         counts: &mut Counts,
         faults: &mut Vec<Fault>,
     ) {
+        if matches!(header.track, Track::Rung(_)) {
+            self.derived(record, header, from_start, counts, faults);
+            return;
+        }
         let fence = self.fences.entry(record.topic.clone()).or_default();
         if let Kind::Claim { nonce } = header.kind {
             self.claim(record, header, nonce, counts);
@@ -298,6 +306,120 @@ impl StreamLog {
                 };
                 self.changed(&header.track, &change, counts);
             }
+        }
+    }
+
+    /// Takes a record of a rung: never fenced, it counts by identity.
+    fn derived(
+        &mut self,
+        record: &LogRecord,
+        header: &Header,
+        from_start: bool,
+        counts: &mut Counts,
+        faults: &mut Vec<Fault>,
+    ) {
+        let is_index = record.topic == Topic::Index;
+        if !is_index && Topic::of_track(&header.track) != record.topic {
+            let expected = format!("records of the track of topic {}", record.topic);
+            faults.push((Rule::Record, expected, header.track.to_string()));
+            return;
+        }
+        let media = matches!(header.kind, Kind::Chunk { .. } | Kind::Gap);
+        if !media && (is_index || header.kind != Kind::Close) {
+            faults.push((Rule::Record, "media of a rung".into(), words(header)));
+            return;
+        }
+        if is_index {
+            match IndexRecord::decode(&record.value) {
+                Ok(_) if header.late => {}
+                Ok(value) => {
+                    let indexed = Indexed {
+                        writer: header.epoch.unwrap_or_default(),
+                        place: record.place(),
+                        header: header.clone(),
+                        record: value,
+                        agreed: false,
+                    };
+                    let index = self.index.entry(header.track.clone()).or_default();
+                    index.add_derived(indexed, &mut counts.copies);
+                }
+                Err(e) => faults.push((Rule::Record, "an index record".into(), e.to_string())),
+            }
+            return;
+        }
+        let track = self.tracks.entry(header.track.clone()).or_default();
+        let (copies, at) = (&mut counts.copies, (record.offset, &record.value));
+        let change = track.derived(header, at, from_start, copies, faults);
+        match header.kind {
+            Kind::Chunk { .. } => counts.chunks += 1,
+            Kind::Gap => counts.gaps += 1,
+            _ => counts.truncated += 1,
+        }
+        if let Some(number) = change.ended {
+            let segment = track.segments.get(&number);
+            counts.segments += u64::from(segment.is_some_and(|s| !s.gap));
+            track.uncompared.insert(number);
+        }
+    }
+
+    /// Compares rungs with the source where both have been read.
+    fn compare_rungs(&mut self, at_end: bool, report: &mut Report) {
+        let mut source = self.tracks.remove(&Track::Video).unwrap_or_default();
+        let first = source.segments.first_key_value().map(|(n, _)| *n);
+        let rungs = self.tracks.iter_mut();
+        for (name, track) in rungs.filter(|(name, _)| matches!(name, Track::Rung(_))) {
+            let (segments, id) = (&track.segments, &self.id);
+            let mut tell = |number: u64, rule, expected, found| {
+                let place = Place {
+                    stream: Some(id.to_string()),
+                    track: Some(name.to_string()),
+                    epoch: segments.get(&number).map(|s| s.epoch.0),
+                    segment: Some(number),
+                    ..Place::default()
+                };
+                report.add(Finding {
+                    rule,
+                    place,
+                    expected,
+                    found,
+                });
+            };
+            let mut compared = 0;
+            track.uncompared.retain(|number| {
+                let made = segments.get(number);
+                let of = source.segments.get(number).filter(|s| s.ended.is_some());
+                let mut faults = Vec::new();
+                match (of, made) {
+                    (Some(of), Some(made)) => rung::compare(of, made, &mut faults),
+                    (None, _) if !at_end => return true,
+                    // Retention has removed the source's, or the check began behind it.
+                    (None, _) if first.is_none_or(|first| *number < first) => {}
+                    _ => faults.push((
+                        Rule::Rung,
+                        "a valid and finished source segment".into(),
+                        "none of this number".into(),
+                    )),
+                }
+                compared += 1;
+                for (rule, expected, found) in faults {
+                    tell(*number, rule, expected, found);
+                }
+                false
+            });
+            let last = segments.last_key_value().map_or(0, |(n, _)| *n);
+            if at_end {
+                let ended = source.segments.range(last + 1..);
+                let behind = ended.filter(|(_, s)| s.ended.is_some()).count();
+                if behind > rung::BEHIND {
+                    let expected = format!("at most {} source segments without it", rung::BEHIND);
+                    tell(last, Rule::Behind, expected, behind.to_string());
+                }
+            }
+            report.counts.rung_segments += compared;
+        }
+        if !source.segments.is_empty() {
+            self.tracks
+                .insert(Track::Video, std::mem::take(&mut source));
         }
     }
 
@@ -486,11 +608,11 @@ impl StreamLog {
                     _ => {}
                 }
                 let mut faults = Vec::new();
-                index::compare(
-                    indexed,
-                    track.and_then(|t| t.segments.get(number)),
-                    &mut faults,
-                );
+                let segment = track.and_then(|t| t.segments.get(number));
+                let is_rung = matches!(name, Track::Rung(_));
+                if !is_rung || !index::is_of_other_encoding(indexed, segment) {
+                    index::compare(indexed, segment, &mut faults);
+                }
                 if faults.is_empty() {
                     indexed.agreed = true;
                     report.counts.indexed += 1;
@@ -532,7 +654,15 @@ impl StreamLog {
             let last = index.and_then(TrackIndex::last);
             let ended = || track.segments.iter().filter(|(_, s)| s.ended.is_some());
             // Between the first and the last index record, holes have been told.
-            let before = ended().find(|(n, _)| first.is_some_and(|first| **n < first));
+            // A rung that two transcodes work on may have its records out of order.
+            let is_first = |n: &u64| match name {
+                Track::Rung(_) => index.is_some_and(|index| !index.records.contains_key(n)),
+                Track::Video | Track::Audio => first.is_some_and(|first| *n < first),
+            };
+            let in_order = first.zip(last).filter(|_| from_start);
+            let before = ended()
+                .filter(|(n, _)| in_order.is_some_and(|(_, last)| **n <= last))
+                .find(|(n, _)| is_first(n));
             let behind: Vec<_> = ended()
                 .filter(|(n, _)| last.is_none_or(|last| **n > last))
                 .collect();

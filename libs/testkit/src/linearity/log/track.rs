@@ -1,6 +1,6 @@
 //! One track of one stream: its valid segments in the order of the log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use reelay_wire::{Epoch, Format, Header, Kind, Micros, Offset, Opening};
@@ -23,6 +23,22 @@ pub struct PartSeen {
     pub duration: u64,
     /// As its header says.
     pub independent: bool,
+    /// Offsets of later copies of the same bytes; only what is derived has any.
+    pub copies: Vec<Offset>,
+}
+
+impl PartSeen {
+    /// The part whose bytes without an init segment are `chunk`.
+    pub fn of(offset: Offset, duration: u64, independent: bool, chunk: &[u8]) -> Self {
+        Self {
+            offset,
+            bytes: u32::try_from(chunk.len()).unwrap_or(u32::MAX),
+            hash: Sha256::digest(chunk).into(),
+            duration,
+            independent,
+            copies: Vec::new(),
+        }
+    }
 }
 
 /// What ended a segment.
@@ -86,6 +102,8 @@ pub struct Change {
 pub struct TrackSeen {
     /// By number.
     pub segments: BTreeMap<u64, SegmentSeen>,
+    /// Of a rung: numbers that have ended and were not compared with the source's yet.
+    pub uncompared: BTreeSet<u64>,
 }
 
 impl TrackSeen {
@@ -211,15 +229,9 @@ impl TrackSeen {
             self.segments.insert(number, segment);
         }
         if let Some(segment) = self.segments.get_mut(&number) {
-            segment.hasher.update(&facts.chunk);
             segment.end = header.end_time().0;
-            segment.parts.push(PartSeen {
-                offset,
-                bytes: u32::try_from(facts.chunk.len()).unwrap_or(u32::MAX),
-                hash: Sha256::digest(&facts.chunk).into(),
-                duration: header.duration.0,
-                independent: *independent,
-            });
+            let part = PartSeen::of(offset, header.duration.0, *independent, &facts.chunk);
+            segment.add(part, &facts.chunk);
             if *last_part {
                 segment.end_now(Ended::Whole);
                 change.ended = Some(number);
@@ -377,7 +389,7 @@ impl TrackSeen {
 }
 
 impl SegmentSeen {
-    fn new(header: &Header, gap: bool) -> Self {
+    pub(super) fn new(header: &Header, gap: bool) -> Self {
         Self {
             epoch: header.epoch.unwrap_or_default(),
             gap,
@@ -398,7 +410,13 @@ impl SegmentSeen {
         }
     }
 
-    fn end_now(&mut self, by: Ended) {
+    /// Adds the next part.
+    pub(super) fn add(&mut self, part: PartSeen, chunk: &[u8]) {
+        self.hasher.update(chunk);
+        self.parts.push(part);
+    }
+
+    pub(super) fn end_now(&mut self, by: Ended) {
         self.ended = Some(by);
         self.hash = std::mem::take(&mut self.hasher).finalize().into();
     }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::{Shared, with};
-use crate::linearity::playlist::{self, MediaPlaylist};
+use crate::linearity::playlist::MediaPlaylist;
 use crate::linearity::served::absolute;
 
 /// How long a gateway may give no answer before that is a finding.
@@ -102,13 +102,12 @@ impl Server {
         let Some((StatusCode::OK, body)) = self.get(&path).await else {
             return Vec::new();
         };
-        match playlist::parse_master(&String::from_utf8_lossy(&body)) {
-            Ok(uris) => uris.iter().map(|uri| absolute(&path, uri)).collect(),
-            Err(e) => {
-                with(&self.shared, |j| j.served.unserved(&self.name, &path, e));
-                Vec::new()
-            }
-        }
+        let text = String::from_utf8_lossy(&body);
+        let master = with(&self.shared, |j| {
+            j.served.master(&self.name, id, &path, &text)
+        });
+        let uris = master.iter().flat_map(|master| &master.uris);
+        uris.map(|uri| absolute(&path, uri)).collect()
     }
 
     /// Follows one media playlist for as long as the check lasts.
@@ -132,7 +131,7 @@ impl Server {
                 other => {
                     let since = *silent_since.get_or_insert_with(Instant::now);
                     let gone = other.as_ref().is_some_and(|(status, _)| *status == 404);
-                    if since.elapsed() > SILENCE && !self.mortal {
+                    if since.elapsed() > SILENCE && !self.mortal && !gone {
                         let found =
                             other.map_or("no answer".into(), |(status, _)| status.to_string());
                         with(&self.shared, |j| {
@@ -140,7 +139,8 @@ impl Server {
                         });
                         silent_since = None;
                     }
-                    // A stream that is removed has no playlist any more; it may come again.
+                    // A stream that is removed has no playlist any more, nor has a rung that was
+                    // taken out of a ladder; they may come again.
                     if gone {
                         wanted.clone_from(&path);
                     }

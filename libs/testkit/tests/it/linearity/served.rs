@@ -454,3 +454,68 @@ fn an_address_without_an_answer_is_found() {
     let report = judge.finish(&LogJudge::new(), &[]);
     assert!(report.has(Rule::Unserved), "{report}");
 }
+
+const MASTER: &str = "#EXTM3U\n#EXT-X-VERSION:9\n\
+    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Audio\",URI=\"audio/media.m3u8\"\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=3000000,AVERAGE-BANDWIDTH=2000000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,AUDIO=\"audio\"\n\
+    video/media.m3u8\n\
+    #EXT-X-STREAM-INF:BANDWIDTH=900000,AVERAGE-BANDWIDTH=700000,CODECS=\"avc1.64001e,mp4a.40.2\",RESOLUTION=640x360,AUDIO=\"audio\"\n\
+    360p/media.m3u8\n";
+
+/// What two gateways served, each one master after the other.
+fn masters(one: &[String], other: &[String]) -> Report {
+    let mut judge = ServedJudge::new();
+    let (id, path) = ("door".parse().unwrap(), "/streams/door/hls/master.m3u8");
+    for (gateway, served) in [("http://one", one), ("http://other", other)] {
+        for text in served {
+            judge.master(gateway, &id, path, text);
+        }
+    }
+    let gateways = ["http://one", "http://other"].map(str::to_owned);
+    judge.finish(&LogJudge::new(), &gateways)
+}
+
+#[test]
+fn masters_agree_and_stay_as_they_are() {
+    let sound = || MASTER.to_owned();
+    let measured = MASTER.replace("AVERAGE-BANDWIDTH=700000", "AVERAGE-BANDWIDTH=650000");
+    let begins = MASTER
+        .split("#EXT-X-STREAM-INF:BANDWIDTH=9")
+        .next()
+        .unwrap();
+    // A rung that one of them knows of a little earlier.
+    let report = masters(
+        &[begins.to_owned(), sound()],
+        &[begins.to_owned(), measured],
+    );
+    assert!(report.sound(), "{report}");
+    assert_eq!(report.counts.masters, 4);
+    for (name, flawed) in [
+        ("a rung is missing for good", begins.to_owned()),
+        ("another order", {
+            let (head, rung) = MASTER.split_at(begins.len());
+            let at = head.find("#EXT-X-STREAM").unwrap();
+            [&head[..at], rung, &head[at..]].concat()
+        }),
+        ("other codecs", MASTER.replace("64001e", "42001e")),
+        ("another size", MASTER.replace("640x360", "642x362")),
+        (
+            "no codecs",
+            MASTER.replace("CODECS=\"avc1.64001e,mp4a.40.2\",", ""),
+        ),
+        (
+            "a mean above the most",
+            MASTER.replace("=700000", "=950000"),
+        ),
+        ("no mean", MASTER.replace("AVERAGE-BANDWIDTH=700000,", "")),
+        (
+            "no such audio group",
+            MASTER.replace("GROUP-ID=\"audio\"", "GROUP-ID=\"sound\""),
+        ),
+        ("a variant twice", MASTER.replace("360p/", "video/")),
+        ("no playlist", "#EXTM3U\nvideo/media.m3u8\n".to_owned()),
+    ] {
+        let report = masters(&[sound()], &[flawed]);
+        assert!(report.has(Rule::Master), "{name} is not in\n{report}");
+    }
+}

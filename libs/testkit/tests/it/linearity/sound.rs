@@ -1,4 +1,4 @@
-//! Makes logs that keep every promise: owners that take over from each other, at the end of
+//! Makes logs that keep every promise, rungs and all: owners that take over from each other, at the end of
 //! a segment or in the middle of one, zombies that write late, gaps and discontinuities.
 
 use std::collections::BTreeMap;
@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use reelay_testkit::linearity::LogRecord;
 use reelay_wire::{
-    CHUNK_HEADER, Epoch, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce, Opening,
-    PartIndex, PartNumber, SegmentNumber, StreamUid, Ticks, Timescale, Topic, Track,
+    CHUNK_HEADER, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce,
+    Opening, PartIndex, PartNumber, SegmentNumber, StreamUid, Ticks, Timescale, Topic, Track,
 };
 use sha2::{Digest, Sha256};
 
@@ -44,6 +44,14 @@ pub enum What {
     Break(u64),
     /// Media that ends by a close record.
     Closed(u64),
+}
+
+/// The rungs that are made of every stream.
+pub const RUNGS: [&str; 2] = ["360p", "240p"];
+
+/// The track of a rung.
+pub fn rung(id: &str) -> Track {
+    Track::Rung(id.parse().unwrap())
 }
 
 /// Ways in which the making itself can go wrong.
@@ -296,6 +304,9 @@ impl Maker<'_> {
                 let (video, audio) = (self.video_time(), self.audio_time());
                 self.video_frames += 50;
                 self.audio_frames = self.audio_frames_at(self.video_frames);
+                for id in RUNGS {
+                    self.gap(rung(id), number, video, self.video_time() - video);
+                }
                 self.gap(Track::Video, number, video, self.video_time() - video);
                 self.gap(Track::Audio, number, audio, self.audio_time() - audio);
             }
@@ -328,9 +339,11 @@ impl Maker<'_> {
                     .iter()
                     .any(|w| w.topic == m.topic && w.part() == m.part())
             };
+            // Of what is void nothing is made.
+            let derived = |m: &Made| matches!(m.header.track, Track::Rung(_));
             late = whole
                 .into_iter()
-                .filter(|m| !old(m))
+                .filter(|m| !old(m) && !derived(m))
                 .map(|m| (m.topic, m.header, m.value))
                 .collect();
             for (header, record) in self.waiting.split_off(kept.2.len()) {
@@ -392,10 +405,71 @@ impl Maker<'_> {
                 chunks.1.push((time, count * AUDIO_FRAME, true, data));
             }
         }
+        for id in RUNGS {
+            self.derive(id, number, &chunks.0);
+        }
         self.write(Track::Video, number, parts, chunks.0, close);
         self.write(Track::Audio, number, parts, chunks.1, close);
         // A track of which nothing was written gets a gap record from the next owner; the
         // plans here always write at least one part.
+    }
+
+    /// What a transcode makes of the parts of a source segment; it knows which is the last.
+    fn derive(&mut self, id: &str, number: u64, chunks: &[(u64, u64, bool, Bytes)]) {
+        let track = rung(id);
+        let height: u32 = id.trim_end_matches('p').parse().unwrap();
+        let init = boxes::init(1, VIDEO_SCALE, true, height as u8);
+        let mut index = IndexRecord {
+            epoch: self.epoch,
+            parts: Vec::new(),
+            init_hash: Some(InitHash(Sha256::digest(&init).into())),
+            init_length: init.len() as u32,
+        };
+        let mut whole: Option<Header> = None;
+        for (part, (time, duration, independent, data)) in chunks.iter().enumerate() {
+            let kind = Kind::Chunk {
+                part: PartNumber(part as u32),
+                independent: *independent,
+                last_part: part + 1 == chunks.len(),
+                open: false,
+                init_length: if part == 0 { init.len() as u32 } else { 0 },
+                cursor: None,
+                format: Format {
+                    fingerprint: Fingerprint([height as u8; 16]),
+                    codecs: "avc1.64001e".into(),
+                    width: height * 16 / 9,
+                    height,
+                    frame_rate_milli: 25_000,
+                    channels: 0,
+                    sample_rate: 0,
+                    bandwidth: height * 3000,
+                },
+            };
+            let mut header = self.header(track.clone(), kind);
+            header.segment = SegmentNumber(number);
+            header.discontinuity_sequence = self.discontinuity;
+            header.timescale = Timescale(VIDEO_SCALE);
+            header.decode_time = Ticks(*time);
+            header.duration = Ticks(*duration);
+            header.capture_time =
+                Micros(self.origin + Ticks(*time).to_micros(Timescale(VIDEO_SCALE)).0);
+            let value = if part == 0 {
+                Bytes::from([&init[..], data].concat())
+            } else {
+                data.clone()
+            };
+            let topic = Topic::of_track(&track);
+            index.parts.push(PartIndex {
+                offset: self.log.append(topic, header.clone(), value),
+                bytes: data.len() as u32,
+                duration: Ticks(*duration),
+                independent: *independent,
+            });
+            whole.get_or_insert(header).duration = index.duration();
+        }
+        if let Some(header) = whole {
+            self.log.append(Topic::Index, header, index.encode());
+        }
     }
 
     fn write(
@@ -491,7 +565,10 @@ impl Maker<'_> {
 
     fn index_waiting(&mut self) {
         for (mut header, record) in std::mem::take(&mut self.waiting) {
-            header.epoch = Some(self.epoch);
+            // Derived records bear the epoch of the source's segment.
+            if !matches!(header.track, Track::Rung(_)) {
+                header.epoch = Some(self.epoch);
+            }
             self.log.append(Topic::Index, header, record.encode());
         }
     }
