@@ -111,6 +111,11 @@ impl Fence {
         self.ended
     }
 
+    /// Makes it known that the stream has ended.
+    pub const fn learn_end(&mut self) {
+        self.ended = true;
+    }
+
     /// Judges the next record of the stream, which lies at `offset` of `topic`.
     pub fn judge(&mut self, topic: &Topic, offset: Offset, header: &Header) -> Verdict {
         let kind = match &header.kind {

@@ -1,9 +1,11 @@
 //! Playlists as text (RFC 8216bis), and the names of the files that they list.
 
+mod ladder;
 mod master;
 mod media;
 mod uri;
 
+pub use ladder::Ladder;
 pub use master::{MasterPlaylist, Variant};
 pub use media::{MediaPlaylist, Report, part_hold_back};
 pub use uri::{MediaName, init_name, parse_init_name};

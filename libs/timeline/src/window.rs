@@ -141,6 +141,11 @@ impl LiveTrack {
         self.reader.learn_opening(epoch, opening);
     }
 
+    /// See [`TrackReader::learn_end`].
+    pub const fn learn_end(&mut self) {
+        self.reader.learn_end();
+    }
+
     /// The finished segments that a live playlist lists.
     pub const fn window(&self) -> &Window {
         &self.window

@@ -18,7 +18,8 @@ use crate::api::{self, Api, QoeLimit};
 use crate::config::Config;
 use crate::guard::{self, Guard};
 use crate::hls;
-use crate::live::Live;
+use crate::live::{Deployment, Live};
+use crate::pictures;
 use crate::serve::{HEAD_TIME, ServeOptions, serve};
 use crate::streams::{Streams, follow};
 use crate::web;
@@ -68,9 +69,13 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
         streams_check,
         served.clone(),
     ));
+    let rungs = Arc::new(config.rungs.clone());
     let live = Live::start(
         bus.clone(),
-        streams.clone(),
+        Deployment {
+            streams: streams.clone(),
+            rungs: rungs.clone(),
+        },
         config.live.clone(),
         shutdown.clone(),
     )?;
@@ -78,7 +83,7 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
         streams,
         producer,
         qoe: Arc::new(QoeLimit::default()),
-        rungs: Arc::new(config.rungs.clone()),
+        rungs,
         alternates: config.alternates.clone().into(),
         allow_local_sources: config.allow_local_sources,
         shutdown: shutdown.clone(),
@@ -104,7 +109,9 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
 
 /// All routes, with what guards them.
 fn router(api: Api, guard: Guard, live: Live) -> Router {
-    let media = hls::router(live).layer(from_fn(guard::media_headers));
+    let media = hls::router(live.clone())
+        .merge(pictures::router(live))
+        .layer(from_fn(guard::media_headers));
     let pages = web::router(&api.alternates);
     Router::new()
         .merge(api::router(api, guard.clone()))

@@ -13,6 +13,9 @@ use axum::{Router, routing::get};
 
 use crate::live::Live;
 
+pub(crate) use answer::{count, is_known};
+pub(crate) use hold::refuse;
+
 /// The routes below `/streams/{id}/hls/`.
 pub fn router(live: Live) -> Router {
     Router::new()

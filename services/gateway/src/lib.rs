@@ -9,6 +9,7 @@ pub mod config;
 pub mod guard;
 pub mod hls;
 pub mod live;
+pub mod pictures;
 pub mod serve;
 pub mod streams;
 pub mod web;

@@ -4,7 +4,8 @@
 //! ```text
 //! request ── Live::watch ──► Watch (a stream) ──► TrackView (a track): playlist, segments
 //!                               ▲ watcher: learns from index, backfills, follows
-//! Kafka ── feed (one Tailer) ───┘                          Store: memory budget over all
+//! Kafka ── feed (one Tailer) ───┤ rung: the same for one rung, while somebody plays it
+//!                               └                          Store: memory budget over all
 //! ```
 //!
 //! A stream is watched from its first request until nobody has asked for a while. What a
@@ -14,31 +15,39 @@
 mod feed;
 mod learn;
 mod rendered;
+mod rung;
 mod segment;
 mod store;
+mod thumbnail;
 mod track;
 mod viewers;
 mod watcher;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use reelay_bus::Bus;
-use reelay_model::{StreamId, StreamUid, Track};
+use reelay_bus::{Bus, Record};
+use reelay_model::{RungId, Rungs, SourceFormat, StreamId, StreamUid, Track, ladder_for};
 use reelay_runtime::CancellationToken;
+use reelay_timeline::hls::{Ladder, Report, Variant};
+use reelay_wire::{Format, Topic};
 use tokio::sync::watch;
 
 pub use rendered::{Rendered, Shown};
 pub use segment::{Fetched, StoredSegment, Unavailable};
+pub use thumbnail::{NoSuchStream, Picture};
 pub use track::{Found, TrackView};
 
-use self::{feed::Feed, store::Store, viewers::Viewers};
+use self::{
+    feed::Feed, learn::Learned, rung::Rung, segment::Origin, store::Store, thumbnail::Thumbnail,
+    viewers::Viewers,
+};
 use crate::streams::Streams;
 
 /// Settings of what is kept for viewers.
@@ -106,16 +115,39 @@ pub struct Target {
 pub trait Directory: Send + Sync + 'static {
     /// The stream called `id`, if there is one.
     fn target(&self, id: &StreamId) -> Option<Target>;
+
+    /// The rungs that the stream called `id` is wanted to have when its source is of `format`.
+    fn ladder(&self, id: &StreamId, format: &Format) -> Vec<RungId>;
 }
 
-impl Directory for Streams {
+/// The streams in force, and the rungs of the deployment.
+pub struct Deployment {
+    /// The streams.
+    pub streams: Streams,
+    /// The rungs.
+    pub rungs: Arc<Rungs>,
+}
+
+impl Directory for Deployment {
     fn target(&self, id: &StreamId) -> Option<Target> {
-        let stream = self.get(id)?;
+        let stream = self.streams.get(id)?;
         Some(Target {
             id: id.clone(),
             uid: stream.spec.uid,
             partition: stream.partition,
         })
+    }
+
+    fn ladder(&self, id: &StreamId, format: &Format) -> Vec<RungId> {
+        let Some(stream) = self.streams.get(id) else {
+            return Vec::new();
+        };
+        let source = SourceFormat {
+            codecs: &format.codecs,
+            height: format.height,
+        };
+        let ladder = ladder_for(&stream.spec, &self.rungs, source);
+        ladder.into_iter().map(|rung| rung.id).collect()
     }
 }
 
@@ -130,11 +162,12 @@ struct Shared {
     feed: Feed,
     store: Arc<Store>,
     watches: Mutex<HashMap<StreamId, Arc<Watch>>>,
+    thumbnails: Mutex<HashMap<StreamId, Arc<Thumbnail>>>,
     viewers: Viewers,
     shutdown: CancellationToken,
 }
 
-/// The tracks of a watched stream, once they are known.
+/// The tracks of a watched stream's source, once they are known.
 pub type Tracks = Arc<Vec<Arc<TrackView>>>;
 
 /// A stream that somebody looks at.
@@ -142,6 +175,14 @@ pub struct Watch {
     /// The stream.
     pub target: Target,
     tracks: watch::Sender<Option<Tracks>>,
+    /// What `index` says of it.
+    learned: RwLock<Option<Learned>>,
+    /// Counts what has become known of its rungs.
+    told: watch::Sender<u64>,
+    /// Rungs that were asked for.
+    rungs: Mutex<BTreeMap<RungId, Arc<Rung>>>,
+    /// When its tracks became known.
+    known_since: std::sync::OnceLock<Instant>,
     started: Instant,
     /// Milliseconds after `started` at which it was last asked for.
     used: AtomicU64,
@@ -166,6 +207,7 @@ impl Live {
             config,
             feed,
             watches: Mutex::default(),
+            thumbnails: Mutex::default(),
             viewers: Viewers::default(),
             shutdown,
         })))
@@ -188,6 +230,10 @@ impl Live {
         let watch = Arc::new(Watch {
             target,
             tracks: watch::Sender::new(None),
+            learned: RwLock::default(),
+            told: watch::Sender::new(0),
+            rungs: Mutex::default(),
+            known_since: std::sync::OnceLock::new(),
             started: Instant::now(),
             used: AtomicU64::new(0),
         });
@@ -274,9 +320,114 @@ impl Watch {
         self.tracks.borrow().clone()
     }
 
-    /// The view of `track`, once the stream's tracks are known; `None` if it has no such track.
-    pub async fn track(&self, track: &Track) -> Option<Arc<TrackView>> {
-        let tracks = self.tracks().await?;
-        tracks.iter().find(|view| view.track == *track).cloned()
+    /// When its tracks became known to this gateway.
+    pub fn known_since(&self) -> Option<Instant> {
+        self.known_since.get().copied()
+    }
+
+    fn view(&self, live: &Live, track: Track) -> TrackView {
+        let origin = Origin {
+            bus: live.0.bus.clone(),
+            topic: Topic::of_track(&track),
+            target: self.target.clone(),
+            store: live.0.store.clone(),
+        };
+        TrackView::new(track, origin)
+    }
+}
+
+/// What `index` says, and the rungs.
+impl Watch {
+    fn learn(&self, learned: Learned) {
+        *self.learned.write().unwrap_or_else(PoisonError::into_inner) = Some(learned);
+        let _ = self.known_since.set(Instant::now());
+        self.tell();
+    }
+
+    fn read_index(&self, record: &Record) {
+        let mut learned = self.learned.write().unwrap_or_else(PoisonError::into_inner);
+        let told = learned.as_mut().is_some_and(|known| known.read(record));
+        drop(learned);
+        if told {
+            self.tell();
+        }
+    }
+
+    fn known<T>(&self, look: impl FnOnce(&Learned) -> Option<T>) -> Option<T> {
+        let learned = self.learned.read().unwrap_or_else(PoisonError::into_inner);
+        learned.as_ref().and_then(look)
+    }
+
+    fn tell(&self) {
+        self.told.send_modify(|count| *count += 1);
+    }
+
+    /// Changes whenever something more is known of the rungs.
+    pub fn told(&self) -> watch::Receiver<u64> {
+        self.told.subscribe()
+    }
+
+    /// The rungs that the stream is wanted to have, by its spec and its source's format.
+    pub fn wanted_rungs(&self, live: &Live) -> Vec<RungId> {
+        let tracks = self.known_tracks();
+        let video = tracks.iter().flat_map(|tracks| tracks.iter());
+        let video = video.filter(|view| view.track == Track::Video);
+        let format = video.filter_map(|view| Some(view.now()?.variant.format.clone()));
+        format.take(1).fold(Vec::new(), |_, format| {
+            live.0.directory.ladder(&self.target.id, &format)
+        })
+    }
+
+    /// What is known of the rungs `wanted`, and whether those that are missing may be about to
+    /// begin.
+    pub fn ladder(&self, wanted: &[RungId]) -> (Ladder, bool) {
+        let known = self.known(|known| {
+            Some((
+                Ladder::of(&known.index, wanted),
+                Ladder::is_young(&known.index),
+            ))
+        });
+        let (mut ladder, young) = known.unwrap_or_default();
+        // One that is followed tells of itself before `index` does.
+        let Ladder { listed, missing } = &mut ladder;
+        missing.retain(|rung| {
+            let shown = self.rung_if_asked(rung).and_then(|rung| rung.view.now());
+            listed.extend(shown.iter().map(|shown| shown.variant.clone()));
+            shown.is_none()
+        });
+        (ladder, young)
+    }
+
+    /// How far each listed rung has come, as far as this gateway knows: those that are played
+    /// to the part, the others to the last segment that `index` has of them.
+    pub fn rung_reports(&self, wanted: &[RungId]) -> Vec<Report> {
+        let (ladder, _) = self.ladder(wanted);
+        let report = |Variant { track, .. }: Variant| {
+            let followed = match &track {
+                Track::Rung(rung) => self.rung_if_asked(rung).and_then(|rung| rung.view.now()),
+                Track::Video | Track::Audio => None,
+            };
+            match followed {
+                Some(shown) => shown.playlist.report(&track),
+                None => self.known(|known| Report::indexed(&track, &known.index)),
+            }
+        };
+        ladder.listed.into_iter().filter_map(report).collect()
+    }
+
+    fn rung_if_asked(&self, id: &RungId) -> Option<Arc<Rung>> {
+        let rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+        rungs.get(id).cloned()
+    }
+
+    /// The view of a rung that somebody plays: it is followed from now on.
+    pub fn rung(self: &Arc<Self>, live: &Live, id: &RungId) -> Arc<TrackView> {
+        let rung = {
+            let mut rungs = self.rungs.lock().unwrap_or_else(PoisonError::into_inner);
+            let new = || Arc::new(Rung::new(self, live, id));
+            rungs.entry(id.clone()).or_insert_with(new).clone()
+        };
+        rung.ask(live, self);
+        rung.view.clone()
     }
 }

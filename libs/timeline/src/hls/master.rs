@@ -1,12 +1,18 @@
 //! The multivariant playlist (RFC 8216bis §4.4.6).
 
-use std::fmt::Write;
+use std::{cmp::Reverse, fmt::Write, sync::Arc};
 
 use reelay_model::Track;
 use reelay_wire::Format;
 
 use super::media::VERSION;
-use crate::{track::Segment, window::LiveTrack};
+use crate::{
+    track::{IndexReader, Segment},
+    window::LiveTrack,
+};
+
+/// The rung of the source's own size that stands in for a source that browsers cannot play.
+const COMPATIBLE: &str = "source-h264";
 
 /// One track as the multivariant playlist shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,26 +30,36 @@ pub struct Variant {
 impl Variant {
     /// What the window of `live` says of its track; `None` before its first media.
     pub fn of(track: &Track, live: &LiveTrack) -> Option<Self> {
-        let format = live.reader().format()?.clone();
-        let finished = live.window().segments().filter(|segment| !segment.is_gap());
+        let format = live.reader().format()?;
+        let finished = live.window().segments().map(Arc::as_ref);
+        Self::measured(track, format, finished)
+            .or_else(|| Self::measured(track, format, live.reader().open().map(Arc::as_ref)))
+    }
+
+    /// What the window of `track` in `index` says of it; `None` while there is no media in it.
+    pub fn indexed(track: &Track, index: &IndexReader) -> Option<Self> {
+        let window = index.window(track);
+        let format = window.iter().rev().find_map(|segment| segment.format())?;
+        Self::measured(track, format, window.iter().map(|segment| segment.as_ref()))
+    }
+
+    fn measured<'a>(
+        track: &Track,
+        format: &Arc<Format>,
+        segments: impl IntoIterator<Item = &'a Segment>,
+    ) -> Option<Self> {
         let (mut bytes, mut micros, mut peak) = (0, 0, 0);
-        for segment in finished {
+        for segment in segments.into_iter().filter(|segment| !segment.is_gap()) {
             bytes += segment.length();
             micros += segment.duration_micros().0;
             peak = peak.max(rate(segment.length(), segment.duration_micros().0));
         }
-        if micros == 0 {
-            let open: &Segment = live.reader().open()?;
-            (bytes, micros) = (open.length(), open.duration_micros().0);
-            peak = rate(bytes, micros);
-        }
-        let average_bandwidth = rate(bytes, micros);
         let declared = u64::from(format.bandwidth);
-        Some(Self {
+        (micros > 0).then(|| Self {
             track: track.clone(),
+            format: format.clone(),
             bandwidth: if declared == 0 { peak } else { declared }.max(1),
-            average_bandwidth,
-            format,
+            average_bandwidth: rate(bytes, micros),
         })
     }
 }
@@ -66,6 +82,36 @@ pub struct MasterPlaylist {
 }
 
 impl MasterPlaylist {
+    /// The playlist of these tracks, with the video put in order: what a player that looks no
+    /// further begins with comes first, then the source, then smaller pictures. The order of
+    /// the same tracks is always the same.
+    pub fn new(variants: impl IntoIterator<Item = Variant>) -> Self {
+        let (audio, mut video): (Vec<_>, Vec<_>) = variants
+            .into_iter()
+            .partition(|variant| variant.track == Track::Audio);
+        video.sort_by_key(|variant| {
+            let rank = match &variant.track {
+                Track::Rung(rung) if rung.as_str() == COMPATIBLE => 0,
+                Track::Video | Track::Audio => 1,
+                Track::Rung(_) => 2,
+            };
+            let Variant {
+                format,
+                bandwidth,
+                track,
+                ..
+            } = variant;
+            (
+                rank,
+                Reverse(format.height),
+                Reverse(*bandwidth),
+                track.clone(),
+            )
+        });
+        let audio = audio.into_iter().next();
+        Self { video, audio }
+    }
+
     /// The playlist as text. URIs are relative to the playlist's own.
     pub fn render(&self) -> String {
         let mut text = String::with_capacity(1024);

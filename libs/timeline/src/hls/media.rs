@@ -8,7 +8,7 @@ use reelay_wire::Fingerprint;
 
 use super::{MediaName, Seconds, init_name};
 use crate::{
-    track::{Next, Segment},
+    track::{IndexReader, Next, Segment},
     window::LiveTrack,
 };
 
@@ -39,6 +39,20 @@ pub struct Report {
     pub last_part: Option<PartNumber>,
 }
 
+impl Report {
+    /// What `index` says of how far `track` has come; `None` before its first segment.
+    pub fn indexed(track: &Track, index: &IndexReader) -> Option<Self> {
+        let (_, opening) = index.opening()?;
+        let last = index.segments(track).next_back()?;
+        let part = u32::try_from(last.parts().len()).ok()?.saturating_sub(1);
+        Some(Self {
+            track: track.clone(),
+            last_segment: last.number,
+            last_part: opening.low_latency.then_some(PartNumber(part)),
+        })
+    }
+}
+
 /// What a media playlist shows.
 #[derive(Debug, Clone)]
 pub struct MediaPlaylist {
@@ -63,9 +77,14 @@ impl MediaPlaylist {
     /// while a stream without announced parts has no finished segment.
     pub fn of(uid: StreamUid, track: &Track, live: &LiveTrack) -> Option<Self> {
         let opening = live.reader().opening()?;
+        // A rung is cut as its source is.
+        let cut_as = match track {
+            Track::Audio => &Track::Audio,
+            Track::Video | Track::Rung(_) => &Track::Video,
+        };
         let part_target = opening
             .low_latency
-            .then(|| opening.part_targets.get(track))
+            .then(|| opening.part_targets.get(cut_as))
             .flatten()
             .map(|target| Micros((*target).into()));
         let open = live.reader().open().filter(|_| part_target.is_some());

@@ -19,7 +19,7 @@ use crate::{
 /// window's edge has its neighbours.
 const MARGIN: usize = 2;
 
-/// Segments of a track that are remembered.
+/// Segments of a track that are remembered, unless told otherwise.
 const MOST_REMEMBERED: usize = 1024;
 
 /// Where in a media topic a reader begins.
@@ -29,6 +29,9 @@ pub enum StartAt {
     Offset(Offset, Start),
     /// At the claim of this epoch, whose offset in this topic `index` does not tell.
     Claim(Epoch),
+    /// Of a rung that `index` does not know: no longer ago than its first segment can have
+    /// begun, which is one segment's time and what transcoding it takes.
+    Lately(Start),
 }
 
 /// Reads the records of one incarnation of a stream in `index`.
@@ -40,6 +43,9 @@ pub struct IndexReader {
     /// The first segment of the uid, if its first opening was read.
     first: Option<SegmentNumber>,
     tracks: BTreeMap<Track, BTreeMap<SegmentNumber, Arc<Segment>>>,
+    remembered: usize,
+    /// What was made after the live edge had passed it by is not looked at.
+    live: bool,
 }
 
 impl IndexReader {
@@ -51,6 +57,26 @@ impl IndexReader {
             opening: None,
             first: None,
             tracks: BTreeMap::new(),
+            remembered: MOST_REMEMBERED,
+            live: false,
+        }
+    }
+
+    /// A reader for live playlists: in them a gap stays a gap, though it was healed later.
+    pub fn for_live(uid: StreamUid) -> Self {
+        Self {
+            live: true,
+            ..Self::new(uid)
+        }
+    }
+
+    /// Remembers no more than `most` segments of a track from now on.
+    pub fn remember_most(&mut self, most: usize) {
+        self.remembered = most;
+        for segments in self.tracks.values_mut() {
+            while segments.len() > most {
+                segments.pop_first();
+            }
         }
     }
 
@@ -70,6 +96,7 @@ impl IndexReader {
             (Verdict::Opened(_) | Verdict::Repeated, Kind::Opening { .. }, Some(epoch)) => {
                 self.open_epoch(epoch, entry.value)
             }
+            (Verdict::Counts, ..) if header.late && self.live => false,
             (Verdict::Counts, ..) => match segment_of(header, entry.value) {
                 Some(segment) => {
                     self.insert(&header.track, segment);
@@ -108,11 +135,25 @@ impl IndexReader {
         }
     }
 
-    fn insert(&mut self, track: &Track, segment: Segment) {
+    fn insert(&mut self, track: &Track, mut segment: Segment) {
         let segments = self.tracks.entry(track.clone()).or_default();
-        // The last record of a number counts: an owner corrects its predecessor's.
-        segments.insert(segment.number, Arc::new(segment));
-        if segments.len() > MOST_REMEMBERED {
+        if let (Content::Media { format, .. }, Some((_, before))) =
+            (&mut segment.content, segments.last_key_value())
+            && let Some(known) = before.format().filter(|known| *known == format)
+        {
+            // Nearly all segments of a track are of one format: it is kept once.
+            *format = known.clone();
+        }
+        let number = segment.number;
+        // Derived records count by identity: media takes the place of a gap when it is healed, and
+        // nothing takes the place of media.
+        let derived = matches!(track, Track::Rung(_));
+        if derived && segments.get(&number).is_some_and(|known| !known.is_gap()) {
+            return;
+        }
+        // The last record of a number counts otherwise: an owner corrects its predecessor's.
+        segments.insert(number, Arc::new(segment));
+        if segments.len() > self.remembered {
             segments.pop_first();
         }
     }
@@ -153,13 +194,27 @@ impl IndexReader {
         tracks
     }
 
-    /// Whether enough is known to begin reading all tracks at or before their live windows;
-    /// if not, an earlier part of `index` has to be read.
+    /// The finished segments of `track` that its live window lists, oldest first.
+    pub fn window(&self, track: &Track) -> Vec<&Arc<Segment>> {
+        let Some((_, opening)) = &self.opening else {
+            return Vec::new();
+        };
+        let mut segments: Vec<_> = self.segments(track).collect();
+        let durations: Vec<_> = segments.iter().map(|s| s.duration_micros()).collect();
+        let from = window::start_of(opening.target_duration_s, &durations);
+        segments.split_off(from)
+    }
+
+    /// Whether enough is known to begin reading all tracks of the source at or before their
+    /// live windows; if not, an earlier part of `index` has to be read. Rungs do not count: one
+    /// that has just begun, or stopped long ago, has no more to be found.
     pub fn suffices(&self) -> bool {
         let Some((_, opening)) = &self.opening else {
             return false;
         };
-        self.tracks().iter().all(|track| {
+        let tracks = self.tracks();
+        let mut of_source = tracks.iter().filter(|t| !matches!(t, Track::Rung(_)));
+        of_source.all(|track| {
             let known = self.segments(track).next();
             let from_the_first = self
                 .first
@@ -187,7 +242,7 @@ impl IndexReader {
     }
 
     /// Where in its media topic a reader of `track` begins, so that it derives the live window
-    /// whole; `None` before the stream's first claim, and of a rung before its first segment.
+    /// whole; `None` before the stream's first claim.
     pub fn start(&self, track: &Track, target_seconds: u32) -> Option<StartAt> {
         if let Some((segment, _)) = self.window_start(track, target_seconds) {
             let offset = segment.parts().first()?.offset;
@@ -207,7 +262,10 @@ impl IndexReader {
             }
             Track::Audio => Some(StartAt::Claim(epoch)),
             // No claims stand in the topics of rungs.
-            Track::Rung(_) => None,
+            Track::Rung(_) => {
+                let number = SegmentNumber(0);
+                Some(StartAt::Lately(Start::Segment { epoch, number }))
+            }
         }
     }
 }

@@ -372,6 +372,12 @@ impl TrackReader {
         }
     }
 
+    /// Makes it known from elsewhere (`index`) that the stream has ended: no records say so in
+    /// the topics of rungs.
+    pub const fn learn_end(&mut self) {
+        self.fence.learn_end();
+    }
+
     /// The newest finished segment.
     pub const fn last(&self) -> Option<&Arc<Segment>> {
         self.last.as_ref()
@@ -414,11 +420,15 @@ impl TrackReader {
             });
         }
         let last = self.last.as_ref()?;
-        let epoch = self.epoch().unwrap_or(last.epoch).max(last.epoch);
+        let claimed = self.epoch().unwrap_or(last.epoch).max(last.epoch);
         let after = last.number.next();
-        let segment = match &self.opening {
-            Some((of, opening)) if *of > last.epoch => opening.first_segment.max(after),
-            _ => after,
+        let opened = self.opening.as_ref().filter(|(of, _)| *of > last.epoch);
+        let segment = opened.map_or(after, |(_, opening)| opening.first_segment.max(after));
+        // A rung's segments bear their sources' epochs, and its topic has no claims: it is the
+        // opening that tells of a new one.
+        let epoch = match opened {
+            Some((of, _)) if !self.is_fenced() => *of,
+            _ => claimed,
         };
         Some(Next {
             epoch,

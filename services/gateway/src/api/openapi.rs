@@ -90,6 +90,20 @@ pub fn document() -> Value {
                 "get": operation("showInfo", "What this gateway is, and its clock", &[], None, &[
                     ("200", "The gateway", Some("Info"))]),
             },
+            "/streams/{id}/thumbnail.jpg": {
+                "parameters": [{"name": "id", "in": "path", "required": true, "schema": schema("StreamId")}],
+                "get": {
+                    "operationId": "showThumbnail",
+                    "summary": "The newest picture of a stream, about one a segment; has an ETag",
+                    "responses": {
+                        "200": {"description": "The picture",
+                            "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+                        "304": {"description": "It is the one that If-None-Match names"},
+                        "404": {"description": "There is no such stream, or no picture of it from the last minute",
+                            "content": {"application/problem+json": {"schema": schema("Problem")}}},
+                    }
+                },
+            },
             "/api/v1/openapi.json": {
                 "get": {"operationId": "showDocument", "summary": "This document",
                     "responses": {"200": {"description": "The document",

@@ -31,6 +31,8 @@ pub struct StreamView {
 pub struct Playback {
     /// HLS multivariant playlist.
     pub hls: String,
+    /// The newest picture, JPEG.
+    pub thumbnail: String,
 }
 
 impl StreamView {
@@ -45,6 +47,7 @@ impl StreamView {
             status: stream.status.clone(),
             playback: Playback {
                 hls: format!("/streams/{}/hls/master.m3u8", stream.spec.id),
+                thumbnail: format!("/streams/{}/thumbnail.jpg", stream.spec.id),
             },
         }
     }

@@ -84,7 +84,7 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
 }
 
 /// Whether the one who asks has what `etag` stands for (RFC 9110 §13.1.2).
-fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
+pub fn is_known(request: &HeaderMap, etag: &HeaderValue) -> bool {
     let known = request.get_all(header::IF_NONE_MATCH).iter();
     known
         .filter_map(|value| value.to_str().ok())

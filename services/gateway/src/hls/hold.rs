@@ -5,11 +5,16 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use reelay_model::{StreamId, Track};
+use reelay_timeline::hls::Variant;
 
 use crate::{
     api::problem::Problem,
     live::{Live, Shown, TrackView, Tracks, Watch},
 };
+
+/// A master playlist is held for so long, from when the stream's tracks became known, until
+/// the rungs of a stream that has just begun are there.
+const RUNGS_HELD: Duration = Duration::from_secs(2);
 
 /// Counts a waiting request as long as it lives.
 struct Blocked;
@@ -81,21 +86,52 @@ pub async fn tracks(live: &Live, watch: &Watch) -> Result<Tracks, Box<Response>>
     known.ok_or_else(|| not_started(watch))
 }
 
-/// One track of a stream; see [`tracks`].
+/// One track of a stream; see [`tracks`]. A rung is followed from now on.
 pub async fn track(
     live: &Live,
-    watch: &Watch,
+    watch: &Arc<Watch>,
     name: &str,
 ) -> Result<Arc<TrackView>, Box<Response>> {
     let tracks = tracks(live, watch).await?;
-    let track = name.parse::<Track>().ok();
-    let view = tracks
-        .iter()
-        .find(|view| Some(&view.track) == track.as_ref());
-    view.cloned().ok_or_else(|| {
+    let view = match name.parse::<Track>() {
+        Ok(Track::Rung(rung)) => watch
+            .wanted_rungs(live)
+            .contains(&rung)
+            .then(|| watch.rung(live, &rung)),
+        Ok(track) => tracks.iter().find(|view| view.track == track).cloned(),
+        Err(_) => None,
+    };
+    view.ok_or_else(|| {
         let detail = format!("stream {} has no track {name}", watch.target.id);
         Box::new(refuse(StatusCode::NOT_FOUND, "no-such-track", detail))
     })
+}
+
+/// The rungs that can be played. Players do not look again for what comes later, so those of a
+/// stream that has just begun are waited for, for a moment.
+pub async fn rungs(live: &Live, watch: &Arc<Watch>) -> Vec<Variant> {
+    let wanted = watch.wanted_rungs(live);
+    let known_for = watch.known_since().map(|since| since.elapsed());
+    let left = RUNGS_HELD.saturating_sub(known_for.unwrap_or_default());
+    let mut told = watch.told();
+    let complete = async {
+        loop {
+            told.borrow_and_update();
+            let (ladder, young) = watch.ladder(&wanted);
+            if ladder.missing.is_empty() || !young {
+                return;
+            }
+            // Their first parts say what they are long before `index` does.
+            for rung in &ladder.missing {
+                watch.rung(live, rung);
+            }
+            if told.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    at_most(live, left, complete).await;
+    watch.ladder(&wanted).0.listed
 }
 
 /// What a track shows; the first of it is waited for.

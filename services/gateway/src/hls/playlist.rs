@@ -10,7 +10,6 @@ use std::{
 use axum::extract::{ConnectInfo, Extension, Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use reelay_model::Track;
 use reelay_timeline::hls::{MasterPlaylist, Report};
 
 use super::{
@@ -44,18 +43,13 @@ async fn make_master(
 ) -> Result<Response, Box<Response>> {
     let watch = hold::watch(live, id)?;
     let tracks = hold::tracks(live, &watch).await?;
-    let mut playlist = MasterPlaylist::default();
     // Players do not look again for tracks that come later: all have to be there.
+    let mut variants = Vec::new();
     for view in tracks.iter() {
-        let variant = hold::shown(live, &watch, view).await?.variant.clone();
-        match view.track {
-            Track::Audio => playlist.audio = Some(variant),
-            Track::Video | Track::Rung(_) => playlist.video.push(variant),
-        }
+        variants.push(hold::shown(live, &watch, view).await?.variant.clone());
     }
-    playlist
-        .video
-        .sort_by_key(|variant| std::cmp::Reverse(variant.bandwidth));
+    variants.extend(hold::rungs(live, &watch).await);
+    let playlist = MasterPlaylist::new(variants);
     let rendered = Rendered::new(playlist.render());
     Ok(answer::playlist(headers, &rendered, KEPT_SECONDS))
 }
@@ -106,7 +100,7 @@ async fn make_media(
                 ))
             })?;
     }
-    let rendered = shown.rendered(directives.skip, || reports(&watch, &view));
+    let rendered = shown.rendered(directives.skip, || reports(live, &watch, &view));
     let kept = match directives.segment {
         Some(_) => KEPT_TARGETS * target,
         None => KEPT_SECONDS,
@@ -125,11 +119,11 @@ async fn until_met(view: &TrackView, directives: Directives) -> Option<Arc<Shown
 }
 
 /// How far the other tracks have come.
-fn reports(watch: &Watch, view: &TrackView) -> Vec<Report> {
+fn reports(live: &Live, watch: &Watch, view: &TrackView) -> Vec<Report> {
     let tracks = watch.known_tracks();
-    let others = tracks.iter().flat_map(|tracks| tracks.iter());
-    let others = others.filter(|other| other.track != view.track);
-    others
-        .filter_map(|other| other.now()?.playlist.report(&other.track))
-        .collect()
+    let of_source = tracks.iter().flat_map(|tracks| tracks.iter());
+    let of_source = of_source.filter_map(|other| other.now()?.playlist.report(&other.track));
+    let rungs = watch.rung_reports(&watch.wanted_rungs(live));
+    let all = of_source.chain(rungs);
+    all.filter(|report| report.track != view.track).collect()
 }

@@ -23,22 +23,28 @@ pub struct Learned {
 impl Learned {
     fn nothing(target: &Target) -> Self {
         Self {
-            index: IndexReader::new(target.uid),
+            index: IndexReader::for_live(target.uid),
             claimed_at: None,
             claim: None,
         }
     }
 
-    /// Reads the next record.
-    pub fn read(&mut self, record: &Record) {
+    fn read_all(&mut self, records: &[Record]) {
+        for record in records {
+            self.read(record);
+        }
+    }
+
+    /// Reads the next record; says whether it told anything new.
+    pub fn read(&mut self, record: &Record) -> bool {
         let Some(Ok(header)) = record
             .headers
             .get(CHUNK_HEADER)
             .map(|bytes| Header::decode(bytes))
         else {
-            return;
+            return false;
         };
-        self.index.read(Entry {
+        let told = self.index.read(Entry {
             offset: record.offset,
             header: &header,
             value: &record.value,
@@ -47,6 +53,7 @@ impl Learned {
             self.claim = self.index.epoch();
             self.claimed_at = Some(record.timestamp);
         }
+        told
     }
 }
 
@@ -72,13 +79,13 @@ pub async fn learn(bus: &Bus, target: &Target, until: Offset) -> Result<Learned,
         records = earlier;
         read_from = from;
         let mut learned = Learned::nothing(target);
-        records.iter().for_each(|record| learned.read(record));
+        learned.read_all(&records);
         if learned.index.suffices() || from <= low {
             return Ok(learned);
         }
     }
     let mut learned = Learned::nothing(target);
-    records.iter().for_each(|record| learned.read(record));
+    learned.read_all(&records);
     Ok(learned)
 }
 

@@ -258,6 +258,18 @@ impl TrackView {
         stored.put(index, *part, media, &self.origin.store);
     }
 
+    /// Shows nothing any more and lets all media go, as before the track was followed.
+    pub(super) fn forget(&self) {
+        self.shown.send_replace(None);
+        let mut segments = self
+            .segments
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for segment in std::mem::take(&mut *segments).values() {
+            self.origin.store.remove(segment);
+        }
+    }
+
     /// Shows what `live` has come to, and wakes those who wait for it.
     pub(super) fn publish(&self, live: &LiveTrack) {
         let playlist = MediaPlaylist::of(self.origin.target.uid, &self.track, live);

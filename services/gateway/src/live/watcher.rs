@@ -1,12 +1,13 @@
-//! Follows one stream for as long as somebody looks at it.
+//! Follows one stream for as long as somebody looks at it: `index`, and the tracks that its
+//! source has. Rungs are followed one by one, beside it ([`super::rung`]).
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures::future::try_join_all;
 use reelay_bus::{BusError, Record};
-use reelay_model::{Micros, Offset, Track};
+use reelay_model::{Epoch, Micros, Offset, SegmentNumber, Track};
 use reelay_timeline::{
-    track::{Start, StartAt, TrackReader},
+    track::{Segment, Start, StartAt, TrackReader},
     window::LiveTrack,
 };
 use reelay_wire::{Opening, Topic};
@@ -16,16 +17,19 @@ use super::{
     Live, TrackView, Watch,
     feed::{Fed, Subscription},
     learn::{self, Learned},
-    segment::Origin,
 };
 
 /// How often a watcher looks whether anybody still wants it.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 /// How long it waits before it tries again after trouble.
-const AGAIN_AFTER: Duration = Duration::from_millis(250);
+pub(super) const AGAIN_AFTER: Duration = Duration::from_millis(250);
 /// A claim stands in `audio` after the one in `source` and before the one in `index`; brokers'
 /// clocks may differ by this much, in microseconds.
 const CLAIM_LEEWAY: i64 = 30_000_000;
+/// The longest segment lasts 20 s; its rungs follow within seconds. In microseconds.
+const LATELY: i64 = 40_000_000;
+/// Segments of a track that the watch remembers of `index`: more than the longest live window.
+const REMEMBERED: usize = 128;
 
 /// Why a watcher stopped following.
 enum Stop {
@@ -92,16 +96,17 @@ impl Inlet<'_> {
 }
 
 /// A followed track.
-struct Followed {
-    view: Arc<TrackView>,
-    live: LiveTrack,
+pub(super) struct Followed {
+    pub view: Arc<TrackView>,
+    pub live: LiveTrack,
     /// Records below are known already.
     next: Offset,
     _subscription: Subscription,
 }
 
 impl Followed {
-    fn take(&mut self, record: &Record) -> bool {
+    /// Reads the next record; says whether the track shows anything new.
+    pub fn take(&mut self, record: &Record) -> bool {
         if record.offset < self.next {
             return false;
         }
@@ -125,8 +130,9 @@ async fn follow(
         look,
     };
     let target = &watch.target;
-    let feed = &live.0.feed;
-    let subscription = feed
+    let subscription = live
+        .0
+        .feed
         .subscribe(&Topic::Index, target.partition, &target.id, sink.clone())
         .await?;
     let mut learned = learn::learn(&live.0.bus, target, subscription.from).await?;
@@ -137,33 +143,23 @@ async fn follow(
         match inlet.next().await {
             Ok(record) => learned.read(&record),
             Err(stop) => return Ok(stop),
-        }
+        };
     };
-    drop(subscription);
 
-    for (track, _) in &tracks {
+    for track in tracks.iter().map(|known| &known.track) {
         if !views.iter().any(|view| view.track == *track) {
-            views.push(Arc::new(TrackView::new(
-                track.clone(),
-                Origin {
-                    bus: live.0.bus.clone(),
-                    topic: Topic::of_track(track),
-                    target: target.clone(),
-                    store: live.0.store.clone(),
-                },
-            )));
+            views.push(Arc::new(watch.view(live, track.clone())));
         }
     }
-    views.retain(|view| tracks.iter().any(|(track, _)| view.track == *track));
+    views.retain(|view| tracks.iter().any(|known| known.track == view.track));
 
-    let catching_up = views.iter().map(|view| {
-        let start = tracks
-            .iter()
-            .find(|(track, _)| *track == view.track)
-            .map(|(_, start)| *start);
-        catch_up(live, &learned, view.clone(), start, &opening, sink.clone())
+    let catching_up = views.iter().filter_map(|view| {
+        let known = tracks.iter().find(|known| known.track == view.track)?;
+        Some(catch_up(live, known, view.clone(), sink.clone()))
     });
     let mut followed = try_join_all(catching_up).await?;
+    learned.index.remember_most(REMEMBERED);
+    watch.learn(learned);
     watch.tracks.send_replace(Some(Arc::new(views.clone())));
     tracing::debug!(stream = %target.id, tracks = followed.len(), "stream is known");
 
@@ -172,6 +168,10 @@ async fn follow(
             Ok(record) => record,
             Err(stop) => return Ok(stop),
         };
+        if record.topic == Topic::Index {
+            watch.read_index(&record);
+            continue;
+        }
         let of_topic = followed
             .iter_mut()
             .find(|f| f.view.origin.topic == record.topic);
@@ -196,31 +196,57 @@ fn main_tracks(opening: &Opening) -> BTreeSet<&Track> {
     opening.part_targets.keys().collect()
 }
 
-/// What there is to follow.
-type Known = (Arc<Opening>, Vec<(Track, StartAt)>);
+/// A track, and what has to be known to begin to follow it.
+pub(super) struct KnownTrack {
+    pub track: Track,
+    pub start: StartAt,
+    /// The opening in force.
+    pub opening: (Epoch, Arc<Opening>),
+    /// When the claim in force was appended, by the broker's clock.
+    claimed_at: Option<Micros>,
+    /// What `index` knows of the segments before the start, to serve them when asked for.
+    earlier: Vec<Arc<Segment>>,
+}
 
-/// The opening in force and where to begin reading each track, once all that is known.
-fn tracks_of(learned: &Learned) -> Option<Known> {
-    let (_, opening) = learned.index.opening()?;
-    let named =
-        |track: &Track| matches!(track, Track::Rung(_)) || opening.part_targets.contains_key(track);
-    let tracks = learned.index.tracks().into_iter().filter(named);
-    let starts: Vec<_> = tracks
-        .map(|track| {
-            let start = learned.index.start(&track, opening.target_duration_s)?;
-            Some((track, start))
+impl KnownTrack {
+    /// What is known of `track`, once it is enough.
+    pub fn of(learned: &Learned, track: Track) -> Option<Self> {
+        let (epoch, opening) = learned.index.opening()?;
+        let start = learned.index.start(&track, opening.target_duration_s)?;
+        let earlier = match start {
+            StartAt::Offset(_, Start::Segment { number, .. }) => learned
+                .index
+                .segments(&track)
+                .filter(|segment| segment.number < number)
+                .cloned()
+                .collect(),
+            _ => Vec::new(),
+        };
+        Some(Self {
+            start,
+            opening: (epoch, opening.clone()),
+            claimed_at: learned.claimed_at,
+            earlier,
+            track,
         })
+    }
+}
+
+/// The opening in force and the tracks that it names, once it is known where each begins.
+fn tracks_of(learned: &Learned) -> Option<(Arc<Opening>, Vec<KnownTrack>)> {
+    let (_, opening) = learned.index.opening()?;
+    let tracks = opening.part_targets.keys().cloned();
+    let known: Vec<_> = tracks
+        .map(|track| KnownTrack::of(learned, track))
         .collect::<Option<_>>()?;
-    Some((opening.clone(), starts)).filter(|(_, starts)| !starts.is_empty())
+    Some((opening.clone(), known)).filter(|(_, known)| !known.is_empty())
 }
 
 /// Subscribes to a track's topic and reads what stands before that, from the window on.
-async fn catch_up(
+pub(super) async fn catch_up(
     live: &Live,
-    learned: &Learned,
+    known: &KnownTrack,
     view: Arc<TrackView>,
-    start: Option<StartAt>,
-    opening: &Arc<Opening>,
     sink: mpsc::UnboundedSender<Fed>,
 ) -> Result<Followed, BusError> {
     let (bus, target, topic) = (&live.0.bus, &view.origin.target, &view.origin.topic);
@@ -229,39 +255,43 @@ async fn catch_up(
         .feed
         .subscribe(topic, target.partition, &target.id, sink)
         .await?;
-    let (mut from, mut start) = match start {
-        Some(StartAt::Offset(offset, start)) => (offset, start),
-        Some(StartAt::Claim(epoch)) => {
-            let claimed_at = learned.claimed_at.unwrap_or_else(Micros::now);
-            let time = Micros(claimed_at.0 - CLAIM_LEEWAY);
-            let from = bus.offset_at(topic, target.partition, time).await?;
-            (from, Start::Claim(epoch))
+    let since = |time: i64| bus.offset_at(topic, target.partition, Micros(time));
+    let claimed_at = known.claimed_at.unwrap_or_else(Micros::now).0 - CLAIM_LEEWAY;
+    let (mut from, mut start) = match known.start {
+        StartAt::Offset(offset, start) => (offset, start),
+        StartAt::Claim(epoch) => (since(claimed_at).await?, Start::Claim(epoch)),
+        StartAt::Lately(start) => {
+            let lately = Micros::now().0 - LATELY;
+            (since(lately.max(claimed_at)).await?, start)
         }
-        // Views are made of tracks whose start is known.
-        None => (subscription.from, Start::Claim(Default::default())),
     };
     let records = loop {
         match view.origin.fetch(from, subscription.from - 1).await {
             Ok(records) => break records,
             Err(BusError::OutOfRange { low, .. }) if low > from => {
-                // Retention was quicker: as at log start, from the next claim on.
-                (from, start) = (low, Start::Claim(Default::default()));
+                // Retention was quicker: as at log start.
+                from = low;
+                start = match (&view.track, start) {
+                    // Derived records count by identity wherever one begins.
+                    (Track::Rung(_), Start::Segment { epoch, .. }) => Start::Segment {
+                        epoch,
+                        number: SegmentNumber(0),
+                    },
+                    // From the next claim on.
+                    _ => Start::Claim(Default::default()),
+                };
             }
             Err(error) => return Err(error),
         }
     };
+    let (epoch, opening) = &known.opening;
     let reader = TrackReader::new(target.uid, view.track.clone(), start);
     let mut track = LiveTrack::new(reader, opening.target_duration_s);
-    if let Some((epoch, opening)) = learned.index.opening() {
-        track.learn_opening(epoch, opening.clone());
-    }
-    if let Start::Segment { number, .. } = start {
-        let earlier = learned
-            .index
-            .segments(&view.track)
-            .filter(|s| s.number < number);
-        earlier.for_each(|segment| view.remember(segment));
-    }
+    track.learn_opening(*epoch, opening.clone());
+    known
+        .earlier
+        .iter()
+        .for_each(|segment| view.remember(segment));
     let mut followed = Followed {
         next: from,
         view,

@@ -2,11 +2,11 @@
 
 use reelay_model::Track;
 use reelay_timeline::{
-    hls::{MasterPlaylist, MediaPlaylist, Report, Variant},
+    hls::{Ladder, MasterPlaylist, MediaPlaylist, Report, Variant},
     window::LiveTrack,
 };
 
-use super::log::Log;
+use super::log::{Log, rung};
 
 fn playlist(log: &Log, track: &Track) -> MediaPlaylist {
     MediaPlaylist::of(log.uid, track, &log.read_all(track)).unwrap()
@@ -69,11 +69,56 @@ fn a_multivariant_playlist() {
         let live: LiveTrack = log.read_all(&track);
         Variant::of(&track, &live).unwrap()
     };
-    let mut master = MasterPlaylist {
-        video: vec![variant(Track::Video)],
-        audio: Some(variant(Track::Audio)),
-    };
+    let mut master = MasterPlaylist::new([variant(Track::Audio), variant(Track::Video)]);
     insta::assert_snapshot!("master_video_and_audio", master.render());
     master.video.clear();
     insta::assert_snapshot!("master_audio_alone", master.render());
+}
+
+#[test]
+fn a_rung() {
+    let mut log = Log::new(true);
+    log.claim();
+    log.segments(2);
+    (0..3).for_each(|_| log.part(false));
+    log.claim();
+    insta::assert_snapshot!(playlist(&log, &rung()).render(&[], false));
+}
+
+#[test]
+fn a_multivariant_playlist_with_a_ladder() {
+    let mut log = Log::new(true);
+    log.claim();
+    log.segments(3);
+    let index = log.learn(0);
+    let wanted = ["360p".parse().unwrap(), "240p".parse().unwrap()];
+    let mut variants = Ladder::of(&index, &wanted).listed;
+    // As in the others, but for the name and the size.
+    let like = |id: &str, width, height, bandwidth| {
+        let mut variant = Variant::indexed(&rung(), &index).unwrap();
+        variant.track = Track::Rung(id.parse().unwrap());
+        let format = std::sync::Arc::make_mut(&mut variant.format);
+        (format.width, format.height, format.bandwidth) = (width, height, bandwidth);
+        variant.bandwidth = bandwidth.into();
+        variant
+    };
+    variants.extend([
+        like("240p", 426, 240, 400_000),
+        like("480p-b", 854, 480, 1_400_000),
+        like("480p-a", 854, 480, 1_400_000),
+        like("480p", 854, 480, 1_500_000),
+    ]);
+    for track in [Track::Audio, Track::Video] {
+        variants.extend(Variant::of(&track, &log.read_all(&track)));
+    }
+    insta::assert_snapshot!(
+        "master_ladder",
+        MasterPlaylist::new(variants.clone()).render()
+    );
+    // Where browsers cannot play the source, they begin with what stands in for it.
+    for variant in variants.iter_mut().filter(|v| v.track == Track::Video) {
+        std::sync::Arc::make_mut(&mut variant.format).codecs = "hvc1.1.6.L93.B0".into();
+    }
+    variants.push(like("source-h264", 1280, 720, 3_000_000));
+    insta::assert_snapshot!("master_compatible", MasterPlaylist::new(variants).render());
 }

@@ -9,7 +9,10 @@ use reelay_timeline::{
     track::{Entry, IndexReader, Start, StartAt, TrackReader},
     window::LiveTrack,
 };
-use reelay_wire::{Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic};
+use reelay_wire::{
+    Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic,
+};
+use sha2::{Digest, Sha256};
 
 pub const TARGET: u32 = 2;
 /// 2026-01-01T00:00:00Z
@@ -20,7 +23,7 @@ const AUDIO_PART: u64 = 9_600;
 /// A record: its header and value. The offset is its place.
 pub type Stored = (Header, Vec<u8>);
 
-/// The three topics of a partition with one stream (and records of a stranger).
+/// The topics of a partition with one stream (and records of a stranger).
 pub struct Log {
     pub uid: StreamUid,
     pub topics: BTreeMap<Topic, Vec<Stored>>,
@@ -35,6 +38,18 @@ pub struct Log {
     time: u64,
     /// Parts of the open segment by track, with their offsets.
     open: BTreeMap<Track, Vec<(Offset, Header, usize)>>,
+    /// What is written now is void: nothing is made of it.
+    void: bool,
+}
+
+/// The rung that is made of the source.
+pub fn rung() -> Track {
+    Track::Rung("360p".parse().unwrap())
+}
+
+/// All tracks of the stream.
+pub fn all_tracks() -> [Track; 3] {
+    [Track::Video, Track::Audio, rung()]
 }
 
 pub fn tracks() -> [Track; 2] {
@@ -45,9 +60,14 @@ impl Log {
     pub fn new(low_latency: bool) -> Self {
         let mut log = Self {
             uid: StreamUid::from_bytes([7; 16]),
-            topics: [Topic::Source, Topic::Audio, Topic::Index]
-                .map(|t| (t, Vec::new()))
-                .into(),
+            topics: [
+                Topic::Source,
+                Topic::Audio,
+                Topic::Index,
+                Topic::of_track(&rung()),
+            ]
+            .map(|t| (t, Vec::new()))
+            .into(),
             low_latency,
             tracks_known: true,
             epoch: Epoch(0),
@@ -57,6 +77,7 @@ impl Log {
             init: 1,
             time: 0,
             open: BTreeMap::new(),
+            void: false,
         };
         log.noise(3);
         log
@@ -94,21 +115,33 @@ impl Log {
     }
 
     fn format(&self, track: &Track) -> Format {
-        let video = *track == Track::Video;
+        let video = *track != Track::Audio;
+        let (width, height, bandwidth) = match track {
+            Track::Video => (1280, 720, 2_800_000),
+            Track::Audio => (0, 0, 0),
+            Track::Rung(_) => (640, 360, 800_000),
+        };
         Format {
-            fingerprint: self.init_hash(track).fingerprint(),
+            fingerprint: match track {
+                Track::Rung(_) => Fingerprint([0x36; 16]),
+                _ => self.init_hash(track).fingerprint(),
+            },
             codecs: if video { "avc1.64001f" } else { "mp4a.40.2" }.into(),
-            width: if video { 1280 } else { 0 },
-            height: if video { 720 } else { 0 },
+            width,
+            height,
             frame_rate_milli: if video { 25_000 } else { 0 },
             channels: if video { 0 } else { 2 },
             sample_rate: if video { 0 } else { 48_000 },
-            bandwidth: if video { 2_800_000 } else { 0 },
+            bandwidth,
         }
     }
 
     fn init_hash(&self, track: &Track) -> InitHash {
-        InitHash([self.init + if *track == Track::Audio { 0x80 } else { 0 }; 32])
+        match track {
+            Track::Video => InitHash([self.init; 32]),
+            Track::Audio => InitHash([self.init + 0x80; 32]),
+            Track::Rung(_) => InitHash(Sha256::digest([0; 8]).into()),
+        }
     }
 
     /// An owner without a source: it claims, opens without tracks, and publishes nothing.
@@ -124,6 +157,7 @@ impl Log {
         let claim = self.header(&Track::Video, Kind::Claim { nonce });
         let offset = self.append(Topic::Source, claim, Vec::new());
         let before = std::mem::replace(&mut self.epoch, Epoch(offset as u64));
+        self.close_rung();
         let open = std::mem::take(&mut self.open);
         let number = self.number;
         if number == 0 {
@@ -140,6 +174,9 @@ impl Log {
                     None => self.gap_of(&track, number),
                 }
             }
+            if !open.contains_key(&Track::Video) {
+                self.gap_of(&rung(), number);
+            }
         }
     }
 
@@ -151,12 +188,17 @@ impl Log {
         let offset = self.append(Topic::Source, claim, Vec::new());
         let video = self.open.get(&Track::Video).cloned().unwrap_or_default();
         let (before, number) = (self.epoch, self.number);
+        self.close_rung();
         // The zombie finishes its segment and indexes it. In `audio` the claim comes after it.
+        self.void = true;
         self.part(true);
+        self.void = false;
         self.epoch = Epoch(offset as u64);
         self.claim_others();
         match video.is_empty() {
-            true => self.gap_of(&Track::Video, number),
+            true => [Track::Video, rung()]
+                .iter()
+                .for_each(|track| self.gap_of(track, number)),
             false => self.index(&Track::Video, number, before, &video),
         }
     }
@@ -230,9 +272,38 @@ impl Log {
         for track in tracks() {
             self.part_of(&track, last);
         }
+        if !self.void {
+            self.rung_part(last);
+        }
         self.time += 1;
         if last {
             self.number += 1;
+        }
+    }
+
+    /// What a transcode makes of the newest part of video; another one works on it, too, and
+    /// some segments with another encoder.
+    fn rung_part(&mut self, last: bool) {
+        self.part_of(&rung(), last);
+        let topic = Topic::of_track(&rung());
+        let (mut header, value) = self.topics[&topic].last().unwrap().clone();
+        if self.number.is_multiple_of(3) {
+            if let Kind::Chunk { format, .. } = &mut header.kind {
+                format.fingerprint = Fingerprint([0x63; 16]);
+            }
+            self.append(topic, header, vec![1; value.len() + 9]);
+        } else if self.number % 3 == 1 {
+            self.append(topic, header, value);
+        }
+    }
+
+    /// The segment of the rung ends where its source was cut off.
+    fn close_rung(&mut self) {
+        if let Some(parts) = self.open.remove(&rung()) {
+            let mut header = parts[0].1.clone();
+            header.kind = Kind::Close;
+            self.append(Topic::of_track(&rung()), header, Vec::new());
+            self.index(&rung(), self.number, self.epoch, &parts);
         }
     }
 
@@ -328,7 +399,7 @@ impl Log {
         if self.open.is_empty() {
             // In a log of some length offsets run ahead of segment numbers.
             self.noise(2);
-            tracks()
+            all_tracks()
                 .iter()
                 .for_each(|track| self.gap_of(track, self.number));
             self.number += 1;
@@ -358,6 +429,7 @@ impl Log {
         if self.open.is_empty() {
             return;
         }
+        self.close_rung();
         for (track, parts) in std::mem::take(&mut self.open) {
             let mut header = self.header(&track, Kind::Close);
             header.epoch = Some(self.epoch);
@@ -402,8 +474,20 @@ impl Log {
 
     /// A track as a reader from log start sees it.
     pub fn read_all(&self, track: &Track) -> LiveTrack {
-        let reader = TrackReader::new(self.uid, track.clone(), Start::Claim(Epoch(0)));
+        let start = match track {
+            Track::Rung(_) => Start::Segment {
+                epoch: Epoch(0),
+                number: SegmentNumber(0),
+            },
+            _ => Start::Claim(Epoch(0)),
+        };
+        let reader = TrackReader::new(self.uid, track.clone(), start);
         let mut live = LiveTrack::new(reader, TARGET);
+        if matches!(track, Track::Rung(_))
+            && let Some((epoch, opening)) = self.learn(0).opening()
+        {
+            live.learn_opening(epoch, opening.clone());
+        }
         self.entries(&Topic::of_track(track), 0)
             .for_each(|entry| drop(live.read(entry)));
         live
@@ -422,6 +506,7 @@ impl Log {
         let (from, start) = match index.start(track, TARGET).unwrap() {
             StartAt::Offset(offset, start) => (offset, start),
             StartAt::Claim(epoch) => (0, Start::Claim(epoch)),
+            StartAt::Lately(start) => (0, start),
         };
         let reader = TrackReader::new(self.uid, track.clone(), start);
         let mut live = LiveTrack::new(reader, TARGET);

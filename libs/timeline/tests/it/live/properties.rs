@@ -6,13 +6,13 @@ use m3u8_rs::Playlist;
 use proptest::prelude::*;
 use reelay_model::{PartNumber, SegmentNumber, Track};
 use reelay_timeline::{
-    hls::MediaPlaylist,
+    hls::{Ladder, MediaPlaylist, Variant},
     track::{Start, TrackReader},
     window::LiveTrack,
 };
 use reelay_wire::Topic;
 
-use super::log::{Log, TARGET, tracks};
+use super::log::{Log, TARGET, all_tracks, rung, tracks};
 
 #[derive(Debug, Clone, Copy)]
 enum Step {
@@ -114,7 +114,7 @@ proptest! {
         log.segments(2);
         let from = (log.topics[&Topic::Index].len() as f64 * from) as i64;
         let index = log.learn(from);
-        for track in tracks() {
+        for track in all_tracks() {
             if from > 0 && !index.suffices() {
                 continue;
             }
@@ -122,6 +122,21 @@ proptest! {
             let whole = log.read_all(&track);
             prop_assert_eq!(shown(&log, &track, &other), shown(&log, &track, &whole));
         }
+    }
+
+    /// What `index` says of a rung is what its topic says: the same window, format and rate.
+    #[test]
+    fn index_knows_what_a_rung_shows(steps in steps()) {
+        let mut log = log_of(&steps, true);
+        log.segments(2);
+        let index = log.learn(0);
+        let track = rung();
+        let by_index = Variant::indexed(&track, &index).unwrap();
+        prop_assert_eq!(by_index, Variant::of(&track, &log.read_all(&track)).unwrap());
+        let Track::Rung(id) = &track else { unreachable!() };
+        let ladder = Ladder::of(&index, &[id.clone(), "240p".parse().unwrap()]);
+        prop_assert_eq!(ladder.listed.len(), 1);
+        prop_assert_eq!(ladder.missing, ["240p".parse().unwrap()]);
     }
 
     /// From one record to the next a playlist only appends and trims; what is listed stays as
@@ -169,7 +184,7 @@ proptest! {
     #[test]
     fn playlists_can_be_read_back(steps in steps(), low_latency: bool) {
         let log = log_of(&steps, low_latency);
-        for track in tracks() {
+        for track in all_tracks() {
             let live = log.read_all(&track);
             let Some(playlist) = MediaPlaylist::of(log.uid, &track, &live) else { continue };
             let text = playlist.render(&[], false);

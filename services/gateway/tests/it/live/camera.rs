@@ -1,14 +1,17 @@
-//! Writes the log of a stream as an ingest does; the media is bytes that look like nothing.
+//! Writes the log of a stream as an ingest does, and its rungs as a transcode does; the media
+//! is bytes that look like nothing.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use reelay_bus::{Bus, Headers, Outgoing, Producer};
 use reelay_model::{
-    Epoch, Micros, Offset, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Track,
+    Epoch, Micros, Offset, PartNumber, RungId, SegmentNumber, StreamId, StreamUid, Ticks,
+    Timescale, Track,
 };
 use reelay_wire::{
-    CHUNK_HEADER, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic,
+    CHUNK_HEADER, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening,
+    PartIndex, Topic,
 };
 use sha2::{Digest, Sha256};
 
@@ -28,6 +31,8 @@ pub struct Camera {
     part_bytes: usize,
     time: u64,
     open: BTreeMap<Track, Vec<(Offset, Header, usize)>>,
+    /// The rungs that are made now.
+    pub rungs: Vec<RungId>,
     /// The media of each part that counts.
     pub media: BTreeMap<(Track, u64), Vec<Bytes>>,
 }
@@ -42,6 +47,26 @@ pub fn init_of(track: &Track) -> Bytes {
 
 pub fn init_hash(track: &Track) -> InitHash {
     InitHash(Sha256::digest(init_of(track)).into())
+}
+
+/// What identifies the encoding of a track's media.
+pub fn fingerprint(track: &Track) -> Fingerprint {
+    match track {
+        Track::Video | Track::Audio => init_hash(track).fingerprint(),
+        Track::Rung(_) => {
+            let hash: [u8; 32] = Sha256::digest(format!("{track} by x264")).into();
+            InitHash(hash).fingerprint()
+        }
+    }
+}
+
+pub fn rung(id: &str) -> Track {
+    Track::Rung(id.parse().unwrap())
+}
+
+/// The peak bit rate that a rung of the tests has.
+pub const fn cap(height: u32) -> u32 {
+    height * 3000
 }
 
 /// Bytes that differ from part to part.
@@ -69,6 +94,7 @@ impl Camera {
             part_bytes: 4000,
             time: 0,
             open: BTreeMap::new(),
+            rungs: Vec::new(),
             media: BTreeMap::new(),
         }
     }
@@ -138,11 +164,38 @@ impl Camera {
         }
     }
 
+    /// Has these rungs made from the next segment on.
+    pub fn make_rungs(&mut self, rungs: &[&str]) {
+        assert!(self.open.is_empty(), "rungs begin with a segment");
+        self.rungs = rungs.iter().map(|id| id.parse().unwrap()).collect();
+    }
+
+    /// The tracks that are written now.
+    pub fn all_tracks(&self) -> Vec<Track> {
+        let rungs = self.rungs.iter().cloned().map(Track::Rung);
+        tracks().into_iter().chain(rungs).collect()
+    }
+
     /// One part of each track; the tenth is the last of its segment.
     pub async fn part(&mut self) {
+        let last = self.source_part().await;
+        self.rung_part(last).await;
+    }
+
+    /// One part of each track of the source; says whether it is the last of its segment.
+    /// [`Self::rung_part`] has to follow.
+    pub async fn source_part(&mut self) -> bool {
         let last = self.open.get(&Track::Video).map_or(0, Vec::len) == PARTS - 1;
         for track in tracks() {
             self.part_of(&track, last).await;
+        }
+        last
+    }
+
+    /// The part of each rung that goes with the newest of the source.
+    pub async fn rung_part(&mut self, last: bool) {
+        for rung in self.rungs.clone() {
+            self.part_of(&Track::Rung(rung), last).await;
         }
         self.time += 1;
         if last {
@@ -151,19 +204,30 @@ impl Camera {
     }
 
     async fn part_of(&mut self, track: &Track, last: bool) {
-        let video = *track == Track::Video;
+        let video = *track != Track::Audio;
+        let height: u32 = match track {
+            Track::Video => 720,
+            Track::Audio => 0,
+            Track::Rung(rung) => {
+                let digits = |c: char| c.is_ascii_digit();
+                let number = rung.as_str().split('p').next().unwrap();
+                let number = number.chars().all(digits).then(|| number.parse().unwrap());
+                number.unwrap_or(720)
+            }
+        };
         let (timescale, ticks) = if video {
             (90_000, 18_000)
         } else {
             (48_000, 9_600)
         };
         let index = self.open.get(track).map_or(0, Vec::len);
-        let length = if video {
-            self.part_bytes
-        } else {
-            self.part_bytes / 10
-        } + index;
-        let seed = self.number * 1000 + index as u64 * 2 + u64::from(video);
+        let share = match track {
+            Track::Video => 10,
+            Track::Audio => 1,
+            Track::Rung(_) => 5,
+        };
+        let length = self.part_bytes * share / 10 + index;
+        let seed = self.number * 100_000 + index as u64 * 10_000 + u64::from(height);
         let media = noise(seed, length);
         let init = if index == 0 {
             init_of(track)
@@ -171,14 +235,18 @@ impl Camera {
             Bytes::new()
         };
         let format = Format {
-            fingerprint: init_hash(track).fingerprint(),
+            fingerprint: fingerprint(track),
             codecs: if video { "avc1.64001f" } else { "mp4a.40.2" }.into(),
-            width: if video { 1280 } else { 0 },
-            height: if video { 720 } else { 0 },
+            width: (height * 16 / 9).next_multiple_of(2),
+            height,
             frame_rate_milli: if video { 25_000 } else { 0 },
             channels: if video { 0 } else { 2 },
             sample_rate: if video { 0 } else { 48_000 },
-            bandwidth: if video { 2_800_000 } else { 128_000 },
+            bandwidth: match track {
+                Track::Video => 2_800_000,
+                Track::Audio => 128_000,
+                Track::Rung(_) => cap(height),
+            },
         };
         let kind = Kind::Chunk {
             part: PartNumber(index as u32),
@@ -255,11 +323,11 @@ impl Camera {
 
     /// A segment that could not be had.
     pub async fn gap(&mut self) {
-        for track in tracks() {
-            let (timescale, ticks) = if track == Track::Video {
-                (90_000, 18_000)
-            } else {
+        for track in self.all_tracks() {
+            let (timescale, ticks) = if track == Track::Audio {
                 (48_000, 9_600)
+            } else {
+                (90_000, 18_000)
             };
             let mut header = self.header(&track, Kind::Gap);
             header.segment = SegmentNumber(self.number);
@@ -306,6 +374,33 @@ impl Camera {
             let header = self.header(&track, Kind::End);
             self.append(topic, header, Bytes::new()).await;
         }
+    }
+
+    /// What a transcode makes of the newest finished segment's first picture.
+    pub async fn thumbnail(&self, number: u64, jpeg: Bytes) {
+        let format = Format {
+            fingerprint: fingerprint(&rung("480p")),
+            codecs: String::new(),
+            width: 320,
+            height: 180,
+            frame_rate_milli: 0,
+            channels: 0,
+            sample_rate: 0,
+            bandwidth: 0,
+        };
+        let kind = Kind::Chunk {
+            part: PartNumber(0),
+            independent: true,
+            last_part: true,
+            open: false,
+            init_length: 0,
+            cursor: None,
+            format,
+        };
+        let mut header = self.header(&Track::Video, kind);
+        header.segment = SegmentNumber(number);
+        header.timescale = Timescale(90_000);
+        self.append(Topic::Thumbnails, header, jpeg).await;
     }
 
     /// The media of a whole segment.

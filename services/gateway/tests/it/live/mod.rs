@@ -2,15 +2,17 @@
 
 mod camera;
 mod holding;
+mod ladder;
 mod replicas;
 mod serving;
+mod thumbnails;
 
 use reelay_model::Track;
 use reelay_testkit::wait_until;
 use reelay_wire::partition_for;
 use serde_json::Value;
 
-use self::camera::{Camera, init_hash};
+use self::camera::{Camera, fingerprint};
 use crate::start::{Answer, Gateway, PARTITIONS, PATIENCE, Topics, spec};
 
 /// The part of a playlist that all replicas agree on.
@@ -97,7 +99,7 @@ pub fn path(
     part: Option<usize>,
 ) -> String {
     let part = part.map_or(String::new(), |part| format!(".{part}"));
-    let fingerprint = init_hash(track).fingerprint();
+    let fingerprint = fingerprint(track);
     format!(
         "{}{}/{epoch}-{segment}-{fingerprint}{part}.m4s",
         base(track),

@@ -159,7 +159,7 @@ async fn answers_are_fit_for_caches() {
 
     for missing in [
         "/streams/nobody/hls/master.m3u8",
-        "/streams/door/hls/480p/media.m3u8",
+        "/streams/door/hls/720p/media.m3u8",
         "/streams/door/hls/video/init-00112233445566778899aabbccddeeff.mp4",
         "/streams/door/hls/video/other.mp4",
         &path(&camera, &Track::Video, camera.epoch.0 + 1, number, None),
