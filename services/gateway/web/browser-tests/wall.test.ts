@@ -25,7 +25,7 @@ test("a mistake is shown at its field", async () => {
   await page.getByRole("button", { name: "Add stream" }).click();
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Id", { exact: true }).fill("Not a label");
-  await dialog.getByLabel("Source").fill("gopher://old");
+  await dialog.getByLabel("Source", { exact: true }).fill("gopher://old");
   await dialog.getByRole("button", { name: "Add stream" }).click();
   for (const label of ["Id", "Source"]) {
     const field = dialog.getByLabel(label, { exact: true });

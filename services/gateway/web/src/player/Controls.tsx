@@ -21,7 +21,7 @@ export function Controls({ watch, video, act }: Props) {
   const latencyMs = watch?.latencyMs ?? null;
   const atEdge = engine?.status === "playing" && latencyMs !== null && latencyMs < atEdgeMs;
   const choices = engine ? qualities(engine.levels, engine.currentLevel) : [];
-  const chosen = engine && !engine.autoLevel ? engine.currentLevel : -1;
+  const chosen = engine?.chosenLevel ?? -1;
   const full = document.fullscreenElement !== null;
 
   return (
@@ -60,6 +60,7 @@ export function Controls({ watch, video, act }: Props) {
         <select
           class="quality"
           aria-label="Quality"
+          title="Quality (+ and −, A for Auto)"
           value={String(chosen)}
           onChange={(event) => engine?.setLevel(Number(event.currentTarget.value))}
         >

@@ -1,5 +1,6 @@
 // The figures of the player, for those who want to know.
 import { latencyWords } from "./latency";
+import { qualityName } from "./quality";
 import type { Watch } from "./watch";
 
 export function Figures({ watch, video }: { watch: Watch; video: HTMLVideoElement }) {
@@ -21,6 +22,12 @@ export function Figures({ watch, video }: { watch: Watch; video: HTMLVideoElemen
       video.videoWidth
         ? `${video.videoWidth} × ${video.videoHeight}${level?.frameRate ? `, ${Math.round(level.frameRate)} fps` : ""}`
         : "–",
+    ],
+    ["quality", "Quality", qualityName(engine.levels, engine.currentLevel) ?? "–"],
+    [
+      "bandwidth",
+      "Line, as measured",
+      engine.bandwidth ? `${(engine.bandwidth / 1e6).toFixed(1)} Mbit/s` : "–",
     ],
     ["bitrate", "Bit rate, at most", level ? `${(level.bitrate / 1e6).toFixed(1)} Mbit/s` : "–"],
     ["dropped", "Frames dropped", `${frames.droppedVideoFrames} of ${frames.totalVideoFrames}`],

@@ -1,6 +1,7 @@
 // The player's page: the picture with its words and controls, and the stream's name and state.
 import { useEffect, useLayoutEffect, useReducer, useRef, useState } from "preact/hooks";
 import { titleOf, wordForPhase } from "../api/streams";
+import { transcodeWords } from "../api/transcode";
 import { Icon } from "../design/Icon";
 import { Controls } from "./Controls";
 import { Figures } from "./Figures";
@@ -50,6 +51,15 @@ export function Player({ id }: { id: string }) {
       case "quieter":
         element.muted = false;
         element.volume = stepped(element.volume, action === "louder" ? 1 : -1);
+        break;
+      case "better":
+        engine.stepLevel(1);
+        break;
+      case "smaller":
+        engine.stepLevel(-1);
+        break;
+      case "auto":
+        engine.setLevel(-1);
         break;
       case "full screen":
         if (document.fullscreenElement) void document.exitFullscreen();
@@ -140,6 +150,7 @@ export function Player({ id }: { id: string }) {
 
   const engine = current?.engine;
   const words = engine ? wordsFor(engine.trouble, stream) : null;
+  const transcoding = stream ? transcodeWords(stream, Date.now()) : null;
   const busy = words?.tone === "busy";
 
   return (
@@ -188,6 +199,11 @@ export function Player({ id }: { id: string }) {
           <Controls watch={current} video={video.current} act={act} />
         </div>
         {figures && current && video.current && <Figures watch={current} video={video.current} />}
+        {transcoding && (
+          <p class="below" role="status">
+            {transcoding}
+          </p>
+        )}
         {stream && <Labels labels={stream.spec.labels ?? {}} />}
       </main>
       <Help open={helping} onClose={() => setHelping(false)} />

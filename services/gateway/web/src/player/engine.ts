@@ -1,11 +1,12 @@
 // Plays one stream into a video element and keeps it playing: hls.js, the pace, and what to do when
 // something fails. The rules are plain functions in the files beside; this is their effects.
 import Hls, { Events, ErrorTypes, type ErrorData } from "hls.js";
+import { controllerFor, keepEstimate, keptEstimate, type Wish } from "./abr";
 import { masterPath } from "./address";
 import { Gateways } from "./gateways";
 import { Cushion, Jumps, pace, partHoldBack } from "./latency";
 import { loaderFor } from "./loader";
-import type { LevelInfo } from "./quality";
+import { neighbour, trackOf, type LevelInfo } from "./quality";
 import { Recovery } from "./recovery";
 import { lowLatency } from "./settings";
 import type { Trouble } from "./words";
@@ -41,6 +42,9 @@ export class Engine {
   /** Whether the browser waits for the viewer to press play. */
   playBlocked = false;
   #hls: Hls | null = null;
+  /** The track of the level that the viewer chose. */
+  #chosenTrack: string | null = null;
+  #wish: Wish = { level: null };
   #recovery = new Recovery();
   #cushion = new Cushion(performance.now());
   #jumps = new Jumps();
@@ -70,6 +74,13 @@ export class Engine {
     video.addEventListener("pause", () => this.#become("paused"), { signal });
     video.addEventListener("ended", this.#onEnded, { signal });
     addEventListener("online", () => this.nudge(), { signal });
+    addEventListener(
+      "pagehide",
+      () => {
+        if (this.#hadPicture && this.#hls) keepEstimate(this.#hls.bandwidthEstimate);
+      },
+      { signal },
+    );
     this.#ticker = setInterval(() => this.#tick(), tickMs);
     if (Hls.isSupported()) this.#open();
     else this.cause = "unsupported";
@@ -77,6 +88,7 @@ export class Engine {
 
   destroy(): void {
     this.#destroyed = true;
+    if (this.#hadPicture && this.#hls) keepEstimate(this.#hls.bandwidthEstimate);
     this.#listening.abort();
     clearInterval(this.#ticker);
     clearTimeout(this.#retryTimer);
@@ -100,8 +112,14 @@ export class Engine {
     return this.#hls?.currentLevel ?? -1;
   }
 
-  get autoLevel(): boolean {
-    return this.#hls?.autoLevelEnabled ?? true;
+  /** The level that the viewer chose; -1 leaves it to the player. */
+  get chosenLevel(): number {
+    return this.levels.findIndex(({ track }) => track === this.#chosenTrack);
+  }
+
+  /** What the line carries, in bit/s, as far as it was measured. */
+  get bandwidth(): number | null {
+    return this.#hadPicture ? (this.#hls?.bandwidthEstimate ?? null) : null;
   }
 
   /** The time of capture of the picture shown, as the playlist tells it. */
@@ -120,9 +138,20 @@ export class Engine {
     return 0;
   }
 
+  /** Changes over to a level at the start of the next segment; -1 leaves it to the player. */
   setLevel(level: number): void {
-    if (this.#hls) this.#hls.nextLevel = level;
+    this.#chosenTrack = this.levels[level]?.track ?? null;
+    this.#wish.level = this.#chosenTrack === null ? null : level;
+    const hls = this.#hls;
+    // Until it has changed over, hls.js goes by what its controller says, which knows the wish.
+    if (hls) hls.loadLevel = hls.loadLevel === level ? level : -1;
     this.listener.changed();
+  }
+
+  /** The next better (1) or next smaller (-1) level. */
+  stepLevel(step: 1 | -1): void {
+    const from = this.chosenLevel >= 0 ? this.chosenLevel : this.currentLevel;
+    this.setLevel(neighbour(this.levels, from, step));
   }
 
   togglePlay(): void {
@@ -169,8 +198,11 @@ export class Engine {
   }
 
   #open(): void {
+    this.#wish.level = null;
     const hls = new Hls({
       ...lowLatency,
+      abrEwmaDefaultEstimate: keptEstimate(),
+      abrController: controllerFor(this.#wish),
       loader: loaderFor(this.gateways, {
         reached: () => this.#setUnreachable(false),
         unreachable: () => this.#setUnreachable(true),
@@ -182,9 +214,25 @@ export class Engine {
     });
     this.#hls = hls;
     hls.on(Events.MANIFEST_PARSED, (_event, { levels }) => {
-      this.levels = levels.map(({ height, bitrate, frameRate }) => ({ height, bitrate, frameRate }));
+      this.levels = levels.map(({ height, bitrate, frameRate, videoCodec, uri }) => ({
+        height,
+        bitrate,
+        frameRate,
+        codec: videoCodec ?? "",
+        track: trackOf(uri),
+      }));
+      // A fresh start does not undo what the viewer chose.
+      const { chosenLevel } = this;
+      if (chosenLevel >= 0) {
+        this.#wish.level = chosenLevel;
+        hls.loadLevel = chosenLevel;
+      }
       this.cause = null;
       this.listener.changed();
+    });
+    hls.on(Events.LEVEL_SWITCHING, (_event, data) => {
+      // From here on it holds to the choice by itself.
+      if (data.level === this.#wish.level) hls.loadLevel = data.level;
     });
     let level = -1;
     hls.on(Events.LEVEL_SWITCHED, (_event, data) => {

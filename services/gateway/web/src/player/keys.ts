@@ -1,7 +1,18 @@
 // Keyboard control: which key does what. The same table is what the help shows.
 
 export type Action =
-  "play" | "mute" | "louder" | "quieter" | "full screen" | "picture in picture" | "live" | "details" | "help";
+  | "play"
+  | "mute"
+  | "louder"
+  | "quieter"
+  | "better"
+  | "smaller"
+  | "auto"
+  | "full screen"
+  | "picture in picture"
+  | "live"
+  | "details"
+  | "help";
 
 export const shortcuts: readonly { keys: readonly string[]; shown: string; action: Action; does: string }[] =
   [
@@ -9,6 +20,9 @@ export const shortcuts: readonly { keys: readonly string[]; shown: string; actio
     { keys: ["m"], shown: "M", action: "mute", does: "Sound on or off" },
     { keys: ["ArrowUp"], shown: "↑", action: "louder", does: "Louder" },
     { keys: ["ArrowDown"], shown: "↓", action: "quieter", does: "Quieter" },
+    { keys: ["+"], shown: "+", action: "better", does: "Better picture" },
+    { keys: ["-"], shown: "−", action: "smaller", does: "Smaller picture" },
+    { keys: ["a"], shown: "A", action: "auto", does: "Leave the quality to the player" },
     { keys: ["f"], shown: "F", action: "full screen", does: "Full screen" },
     { keys: ["p"], shown: "P", action: "picture in picture", does: "Picture in picture" },
     { keys: ["l", "ArrowRight", "End"], shown: "L or →", action: "live", does: "Jump to the live picture" },

@@ -10,6 +10,7 @@ import Hls, {
   type LoaderStats,
 } from "hls.js";
 import { delayMs } from "../api/backoff";
+import { answeredFrom, FirstBytes } from "./abr";
 import type { Gateways } from "./gateways";
 import { hasFetched, takeFetched } from "./prefetch";
 import { afterFailure } from "./retry";
@@ -30,6 +31,7 @@ export function loaderFor(
   gateways: Gateways,
   events: LoaderEvents,
 ): { new (config: HlsConfig): Loader<LoaderContext> } {
+  const firstBytes = new FirstBytes();
   return class GatewayLoader implements Loader<LoaderContext> {
     context: LoaderContext | null = null;
     stats: LoaderStats;
@@ -131,6 +133,7 @@ export function loaderFor(
           events.reached();
           response.url = gateways.homeOf(response.url);
           if (typeof response.data === "string") events.playlist(response.data);
+          else judgeTransfer(stats, firstBytes);
           callbacks.onSuccess(response, stats, context, details);
         },
         onError: (error, _context, details, stats) =>
@@ -152,6 +155,12 @@ export function loaderFor(
       this.#inner.stats = stats;
     }
   };
+}
+
+/** Leaves out of a transfer's time how long the gateway held the request. */
+function judgeTransfer({ loading }: LoaderStats, firstBytes: FirstBytes): void {
+  const fastest = firstBytes.note(loading.first - loading.start);
+  loading.start = answeredFrom(loading.start, loading.first, fastest);
 }
 
 /** The playlist without delivery directives (RFC 8216bis section 6.2.5): any replica can answer that. */

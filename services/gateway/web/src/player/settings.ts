@@ -16,8 +16,15 @@ export const lowLatency: Partial<HlsConfig> = {
   maxMaxBufferLength: 20,
   startFragPrefetch: true,
   testBandwidth: false,
-  // Start with the best rendition: on a slow line the first segments say so soon enough.
-  abrEwmaDefaultEstimate: 5_000_000,
+  // A low-latency player holds about a second: it has to notice within two or three parts that a line has
+  // become slower. Parts are small, so that there are five samples a second.
+  abrEwmaFastLive: 1.5,
+  abrEwmaSlowLive: 6,
+  // What parts cost beside their bytes counts more than with segments.
+  abrBandWidthFactor: 0.85,
+  abrBandWidthUpFactor: 0.7,
+  // No more pixels than the player has.
+  capLevelToPlayerSize: true,
   useMediaCapabilities: false,
   // Nothing of these is in our streams.
   enableEmsgMetadataCues: false,

@@ -1,6 +1,7 @@
 // One stream on the wall: its picture, its name, how it fares.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { sentence, titleOf, wordForPhase } from "../api/streams";
+import { transcodeWords } from "../api/transcode";
 import type { Problem, StreamView } from "../api/types";
 import { Icon } from "../design/Icon";
 import { masterPath, watchPath } from "../player/address";
@@ -22,6 +23,7 @@ export function StreamCard({ stream, director, onEdit, onRemove }: Props) {
   const { id, labels = {} } = stream.spec;
   const title = titleOf(stream);
   const live = stream.phase === "live";
+  const transcoding = transcodeWords(stream, Date.now());
 
   useEffect(() => {
     const element = card.current;
@@ -62,6 +64,7 @@ export function StreamCard({ stream, director, onEdit, onRemove }: Props) {
         </div>
       </a>
       {stream.problem && <ProblemWords problem={stream.problem} />}
+      {transcoding && <p class="card-problem aside">{transcoding}</p>}
       <div class="card-foot">
         <ul class="labels" aria-label="Labels">
           {Object.entries(labels).map(([key, value]) => (

@@ -4,6 +4,7 @@ import type { ComponentChildren } from "preact";
 import { addStream, changeStream, setToken } from "../api/client";
 import { ApiError, errorOf, otherErrors } from "../api/problem";
 import type { StreamView } from "../api/types";
+import { LadderField } from "./LadderField";
 import { emptyFields, fieldsOf, idFrom, specFrom, type Fields } from "./form";
 
 interface Props {
@@ -18,7 +19,7 @@ const examples = [
   { label: "Web address", source: "https://" },
 ];
 
-const shownFields = ["id", "name", "source", "latency", "greatestSegmentSeconds", "labels"];
+const shownFields = ["id", "name", "source", "latency", "ladder", "greatestSegmentSeconds", "labels"];
 
 export function StreamDialog({ edited, onClose }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -175,6 +176,7 @@ export function StreamDialog({ edited, onClose }: Props) {
             )}
           </Field>
         </div>
+        <LadderField fields={fields} problem={problemOf("ladder")} set={set} />
         <Field name="labels" label="Labels" hint="site=yard, floor=2" problem={problemOf("labels")}>
           {(attributes) => (
             <input

@@ -1,5 +1,6 @@
-// Starts and ends the previews of the wall as `whoPlays` decides.
+// Starts and ends the previews of the wall as `whoPlays` decides, and keeps the pictures of the others new.
 import { whoPlays, type Preview } from "./slots";
+import { absentMs, ask, due, renewMs, unknown, type Known } from "./thumbnails";
 
 /** What a card lends the director. */
 export interface Stage {
@@ -17,6 +18,22 @@ interface Entry extends Preview {
   visible: boolean;
   live: boolean;
   end: (() => void) | null;
+  /** The preview's picture moves. */
+  moving: boolean;
+  picture: Known;
+  asked: boolean;
+}
+
+/** Draws a picture where the card shows what does not move. */
+function show({ still, showing }: Stage, picture: HTMLVideoElement | ImageBitmap): void {
+  const [width, height] =
+    picture instanceof HTMLVideoElement
+      ? [picture.videoWidth, picture.videoHeight]
+      : [picture.width, picture.height];
+  still.width = width;
+  still.height = height;
+  still.getContext("2d")?.drawImage(picture, 0, 0);
+  showing("still");
 }
 
 /** A preview that failed is left alone for this long. */
@@ -43,6 +60,7 @@ export class Director {
     },
     { threshold: 0.25 },
   );
+  #asking = 0;
   #ticker = setInterval(() => this.#decide(), tickMs);
   #listening = new AbortController();
 
@@ -68,6 +86,9 @@ export class Director {
       playingSinceMs: null,
       stoppedAtMs: -Infinity,
       end: null,
+      moving: false,
+      picture: unknown,
+      asked: false,
     });
     this.#observer.observe(card);
   }
@@ -99,6 +120,28 @@ export class Director {
       if (should && entry.playingSinceMs === null && nowMs >= entry.stoppedAtMs) this.#start(entry, stills);
       else if (!should && entry.playingSinceMs !== null) this.#stop(entry, performance.now());
     }
+    this.#renew(stills, nowMs);
+  }
+
+  /** Pictures of what is on the screen and does not move; until its preview moves, of that, too. */
+  #renew(stills: boolean, nowMs: number): void {
+    const resting = [...this.#entries.values()].filter(
+      ({ visible, live, asked, moving }) => visible && live && !asked && !moving && !document.hidden,
+    );
+    for (const entry of due(resting, this.#asking, nowMs)) {
+      this.#asking += 1;
+      entry.asked = true;
+      void ask(entry.id, entry.picture.etag).then((answer) => {
+        this.#asking -= 1;
+        entry.asked = false;
+        const waitMs = answer.what === "none" ? absentMs : stills ? stillMs : renewMs;
+        const etag = answer.what === "new" ? answer.etag : entry.picture.etag;
+        entry.picture = { etag, nextMs: performance.now() + waitMs };
+        if (answer.what !== "new") return;
+        if (!entry.moving && [...this.#entries.values()].includes(entry)) show(entry.stage, answer.bitmap);
+        answer.bitmap.close();
+      });
+    }
   }
 
   #start(entry: Entry, stills: boolean): void {
@@ -115,8 +158,12 @@ export class Director {
         stage.video,
         stage.master,
         () => {
-          if (stills) this.#stop(entry, performance.now());
-          else stage.showing("moving");
+          if (stills) {
+            this.#stop(entry, performance.now());
+          } else {
+            entry.moving = true;
+            stage.showing("moving");
+          }
         },
         () => this.#stop(entry, performance.now() + pauseAfterFailureMs),
       );
@@ -124,15 +171,15 @@ export class Director {
   }
 
   #stop(entry: Entry, stoppedAtMs: number): void {
-    const { video, still } = entry.stage;
+    const { video } = entry.stage;
     if (video.videoWidth > 0 && video.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA) {
-      still.width = video.videoWidth;
-      still.height = video.videoHeight;
-      still.getContext("2d")?.drawImage(video, 0, 0);
-      entry.stage.showing("still");
+      show(entry.stage, video);
+      // What it stopped at is newer than any picture for now.
+      entry.picture = { etag: null, nextMs: performance.now() + renewMs };
     }
     entry.end?.();
     entry.end = null;
+    entry.moving = false;
     entry.playingSinceMs = null;
     entry.stoppedAtMs = stoppedAtMs;
   }

@@ -1,5 +1,14 @@
 import { expect, test } from "vitest";
-import { emptyFields, fieldsOf, idFrom, labelsFrom, labelsText, specFrom } from "./form";
+import {
+  choosable,
+  emptyFields,
+  fieldsOf,
+  idFrom,
+  labelsFrom,
+  labelsText,
+  rungWords,
+  specFrom,
+} from "./form";
 
 test("a name makes a valid id", () => {
   expect(idFrom("Gate 2, North")).toBe("gate-2-north");
@@ -45,4 +54,30 @@ test("an edit keeps what the dialog does not show", () => {
     ladder: ["360p"],
     labels: { a: "b" },
   });
+});
+
+test("a ladder is left to the deployment, the source alone, or chosen", () => {
+  const base = { ...emptyFields, id: "cam", source: "synthetic:" };
+  expect("ladder" in specFrom(base, null)).toBe(false);
+  expect(specFrom({ ...base, ladder: "source" }, null).ladder).toEqual([]);
+  const chosen = specFrom({ ...base, ladder: "chosen", rungs: ["480p"] }, null);
+  expect(chosen.ladder).toEqual(["480p"]);
+  expect(fieldsOf(chosen)).toMatchObject({ ladder: "chosen", rungs: ["480p"] });
+  expect(fieldsOf(specFrom({ ...base, ladder: "source" }, null)).ladder).toBe("source");
+  // An edit can give the choice back to the deployment.
+  expect("ladder" in specFrom({ ...fieldsOf(chosen), ladder: "default" }, chosen)).toBe(false);
+});
+
+test("what low latency cannot have is shown, and cannot be chosen", () => {
+  const rungs = [
+    { id: "source-h264", height: 1080, codec: "h264" as const, cap: 6_000_000 },
+    { id: "240p", height: 240, codec: "h264" as const, cap: 400_000 },
+    { id: "480p-av1", height: 480, codec: "av1" as const, cap: 700_000 },
+  ];
+  expect(choosable(rungs, "low").map(({ rung, can }) => [rung.id, can])).toEqual([
+    ["480p-av1", false],
+    ["240p", true],
+  ]);
+  expect(choosable(rungs, "normal").every(({ can }) => can)).toBe(true);
+  expect(rungWords(rungs[2]!)).toBe("480p, AV1, up to 0.7 Mbit/s");
 });

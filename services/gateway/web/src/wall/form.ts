@@ -1,11 +1,17 @@
 // From a stream to the fields of the dialog and back.
-import type { Latency, StreamSpec } from "../api/types";
+import type { Latency, Rung, StreamSpec } from "../api/types";
+
+/** Which sizes are made: what the deployment makes by default, none, or those that are named. */
+export type LadderChoice = "default" | "source" | "chosen";
 
 export interface Fields {
   id: string;
   name: string;
   source: string;
   latency: Latency;
+  ladder: LadderChoice;
+  /** Ids of the rungs that are chosen, if they are. */
+  rungs: string[];
   /** As typed; the gateway judges it. */
   greatestSegmentSeconds: string;
   /** `key=value, key=value`. */
@@ -17,6 +23,8 @@ export const emptyFields: Fields = {
   name: "",
   source: "",
   latency: "low",
+  ladder: "default",
+  rungs: [],
   greatestSegmentSeconds: "",
   labels: "",
 };
@@ -60,6 +68,8 @@ export function fieldsOf(spec: StreamSpec): Fields {
     name: spec.name ?? "",
     source: spec.source,
     latency: spec.latency,
+    ladder: spec.ladder === undefined ? "default" : spec.ladder.length === 0 ? "source" : "chosen",
+    rungs: spec.ladder ?? [],
     greatestSegmentSeconds:
       spec.greatestSegmentSeconds === undefined ? "" : String(spec.greatestSegmentSeconds),
     labels: labelsText(spec.labels),
@@ -68,7 +78,12 @@ export function fieldsOf(spec: StreamSpec): Fields {
 
 /** The spec to send; what the dialog does not show of an edited stream stays as it is. */
 export function specFrom(fields: Fields, edited: StreamSpec | null): StreamSpec {
-  const { name: _name, greatestSegmentSeconds: _seconds, ...kept } = edited ?? ({} as StreamSpec);
+  const {
+    name: _name,
+    greatestSegmentSeconds: _seconds,
+    ladder: _ladder,
+    ...kept
+  } = edited ?? ({} as StreamSpec);
   const spec: StreamSpec = {
     ...kept,
     id: edited?.id ?? fields.id.trim(),
@@ -80,5 +95,23 @@ export function specFrom(fields: Fields, edited: StreamSpec | null): StreamSpec 
   if (name) spec.name = name;
   const seconds = fields.greatestSegmentSeconds.trim();
   if (seconds) spec.greatestSegmentSeconds = Number(seconds);
+  if (fields.ladder === "source") spec.ladder = [];
+  if (fields.ladder === "chosen") spec.ladder = fields.rungs;
   return spec;
 }
+
+/** The rung of the source's own size is made where it is needed; nobody has to choose it. */
+const sourceSize = "source-h264";
+
+/** The rungs that can be chosen, greatest first, and whether this latency can have them. */
+export function choosable(rungs: readonly Rung[], latency: Latency): { rung: Rung; can: boolean }[] {
+  return rungs
+    .filter(({ id }) => id !== sourceSize)
+    .sort((a, b) => b.height - a.height || b.cap - a.cap)
+    .map((rung) => ({ rung, can: latency === "normal" || rung.codec === "h264" }));
+}
+
+const codecNames = { h264: "H.264", h265: "H.265", av1: "AV1" };
+
+export const rungWords = ({ height, codec, cap }: Rung): string =>
+  `${height}p, ${codecNames[codec] ?? codec}, up to ${(cap / 1e6).toFixed(1)} Mbit/s`;
