@@ -1,5 +1,7 @@
 //! Where a stream's media comes from, as one address string.
 
+mod rtsp;
+
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -8,14 +10,17 @@ use url::Url;
 
 use crate::FieldError;
 
+pub use rtsp::{RtspAddress, RtspTransport};
+
 const FIELD: &str = "source";
-const SCHEMES: &str =
-    "an address of scheme synthetic:, file:, http:// or https://, such as file:clips/door.mp4";
+const SCHEMES: &str = "an address of scheme rtsp://, rtsps://, http://, https://, file: or \
+                       synthetic:, such as rtsp://camera.example/main";
 
 /// Where a stream's media comes from.
 ///
 /// Written `synthetic:?width=1280&height=720&fps=25&bitrate=2500000&tone=440` (all optional),
-/// `file:clips/door.mp4` (a path below ingest's media directory) or `https://host/door.mp4`.
+/// `file:clips/door.mp4` (a path below ingest's media directory), `https://host/door.mp4` or
+/// `rtsp://camera/main` (see [`RtspAddress`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceAddress {
     /// A camera drawn by ingest itself: moving shapes, a burnt-in clock and a tone.
@@ -24,6 +29,15 @@ pub enum SourceAddress {
     File(Box<str>),
     /// A file fetched over HTTP or HTTPS; holds no credentials.
     Http(Url),
+    /// A camera or server that speaks RTSP.
+    Rtsp(RtspAddress),
+}
+
+impl SourceAddress {
+    /// Whether the spec may name credentials for it.
+    pub const fn takes_credentials(&self) -> bool {
+        matches!(self, Self::Rtsp(_))
+    }
 }
 
 /// Settings of the synthetic camera.
@@ -106,6 +120,7 @@ impl FromStr for SourceAddress {
             },
             "file" => parse_path(rest, text).map(Self::File),
             "http" | "https" => parse_url(text).map(Self::Http),
+            "rtsp" | "rtsps" => RtspAddress::parse(text).map(Self::Rtsp),
             // The text may hold a password: the error shows the scheme alone.
             other => Err(FieldError::new(FIELD, format!("{other}:…"), SCHEMES)),
         }
@@ -133,15 +148,21 @@ fn parse_path(path: &str, text: &str) -> Result<Box<str>, FieldError> {
 fn parse_url(text: &str) -> Result<Url, FieldError> {
     let url = Url::parse(text)
         .map_err(|_| FieldError::new(FIELD, "an address that is no URL", "an http(s) URL"))?;
+    without_credentials(url)
+}
+
+/// Refuses a URL that holds a user name or password, without repeating them.
+fn without_credentials(url: Url) -> Result<Url, FieldError> {
     if !url.username().is_empty() || url.password().is_some() {
         let mut shown = url.clone();
-        // Both can only fail for URLs without a host, which http(s) URLs have.
+        // Both can only fail for URLs without a host, which have none to take out.
         let _ = shown.set_username("");
         let _ = shown.set_password(None);
         return Err(FieldError::new(
             FIELD,
             format!("{shown} with a user name or password"),
-            "an address without credentials: they are given to ingest by reference, never in a URL",
+            "an address without credentials: put them into a file that ingest reads and name it \
+             in the field credentials",
         ));
     }
     Ok(url)
@@ -157,6 +178,7 @@ impl fmt::Display for SourceAddress {
             ),
             Self::File(path) => write!(f, "file:{path}"),
             Self::Http(url) => url.fmt(f),
+            Self::Rtsp(address) => address.fmt(f),
         }
     }
 }
@@ -182,8 +204,13 @@ impl JsonSchema for SourceAddress {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^(synthetic:(\\?.*)?|file:[^/].*|https?://.+)$",
-            "examples": ["synthetic:", "file:clips/door.mp4", "https://example.com/door.mp4"],
+            "pattern": "^(synthetic:(\\?.*)?|file:[^/].*|(https?|rtsps?)://.+)$",
+            "examples": [
+                "rtsp://camera.example/main",
+                "file:clips/door.mp4",
+                "https://example.com/door.mp4",
+                "synthetic:",
+            ],
         })
     }
 }
@@ -198,6 +225,9 @@ mod tests {
             "synthetic:?width=640&height=360&fps=30&bitrate=800000&tone=0",
             "file:clips/a b.mp4",
             "https://example.com/a.mp4?x=1",
+            "rtsp://192.168.1.20/Streaming/Channels/101?x=1&y=2",
+            "rtsp://[fd00::7]:8554/main#transport=udp",
+            "rtsps://camera.example:322/main",
         ] {
             assert_eq!(text.parse::<SourceAddress>().unwrap().to_string(), text);
         }
@@ -224,6 +254,12 @@ mod tests {
             "synthetic:?fps=0",
             "synthetic:?colour=red",
             "http://",
+            "rtsp://",
+            "rtsp:/main",
+            "rtsp://camera/main#transport=pigeon",
+            "rtsp://camera/main#buffer=3",
+            "rtsps://camera/main#transport=udp",
+            "rtsp://camera/ma\nin",
         ] {
             let error = bad.parse::<SourceAddress>().unwrap_err();
             assert!(error.field.starts_with("source"), "{bad}: {error}");
@@ -235,6 +271,10 @@ mod tests {
         for bad in [
             "http://admin:hunter2@cam/a.mp4",
             "rtsp://admin:hunter2@cam/1",
+            "rtsps://hunter2@cam/1",
+            "rtsp://admin:hunter2@ca m/1",
+            "rtsp://admin:hunter2@/1",
+            "rtsp://admin:hunter2@cam:99999/1",
         ] {
             let error = bad.parse::<SourceAddress>().unwrap_err();
             assert!(!error.to_string().contains("hunter2"), "{error}");

@@ -3,6 +3,7 @@
 //! nonsense; nothing here does I/O.
 
 mod address;
+mod credentials;
 mod error;
 mod id;
 mod network;
@@ -13,10 +14,11 @@ pub mod schema;
 mod spec;
 mod status;
 
-pub use address::{SourceAddress, Synthetic};
+pub use address::{RtspAddress, RtspTransport, SourceAddress, Synthetic};
+pub use credentials::CredentialsName;
 pub use error::{FieldError, Invalid};
 pub use id::{RungId, StreamId, StreamUid, Track};
-pub use network::{AddressClass, classify};
+pub use network::{AddressClass, classify, literal_address};
 pub use numbers::{Epoch, Micros, Offset, PartNumber, SegmentNumber, Ticks, Timescale};
 pub use qoe::{QoeLatency, QoeReport};
 pub use rung::{

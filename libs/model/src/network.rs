@@ -3,6 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use url::{Host, Url};
+
 /// What kind of place an IP address is, as far as fetching from it goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressClass {
@@ -32,6 +34,28 @@ impl AddressClass {
             Self::LinkLocal => "a link-local address",
             Self::Metadata => "a cloud metadata address",
             Self::NotAHost => "not the address of a host",
+        }
+    }
+}
+
+/// The address that a URL names by number, in any way of writing that name resolution would take
+/// for a number, or as `localhost`; none for other names.
+pub fn literal_address(url: &Url) -> Option<IpAddr> {
+    let host = match url.host()? {
+        // Other schemes than the web's leave numbers unread (URL standard §3.5, opaque hosts).
+        Host::Domain(name) => Url::parse(&format!("http://{name}/"))
+            .ok()?
+            .host()?
+            .to_owned(),
+        other => other.to_owned(),
+    };
+    match host {
+        Host::Ipv4(v4) => Some(v4.into()),
+        Host::Ipv6(v6) => Some(v6.into()),
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            (name == "localhost" || name.ends_with(".localhost"))
+                .then_some(Ipv4Addr::LOCALHOST.into())
         }
     }
 }
@@ -99,6 +123,23 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_by_number_are_read_in_every_scheme() {
+        for (url, address) in [
+            ("rtsp://127.0.0.1:8554/a", Some("127.0.0.1")),
+            ("rtsp://2130706433/a", Some("127.0.0.1")),
+            ("rtsp://0x7f.1/a", Some("127.0.0.1")),
+            ("rtsp://[::1]/a", Some("::1")),
+            ("rtsp://LOCALHOST/a", Some("127.0.0.1")),
+            ("http://cam.localhost./a", Some("127.0.0.1")),
+            ("rtsps://192.168.1.20/a", Some("192.168.1.20")),
+            ("rtsp://camera.example/a", None),
+        ] {
+            let found = literal_address(&Url::parse(url).unwrap());
+            assert_eq!(found, address.map(|text| text.parse().unwrap()), "{url}");
+        }
+    }
 
     #[test]
     fn places_only_the_service_can_reach_are_refused() {

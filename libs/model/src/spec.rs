@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    FieldError, Invalid, Offset, RungCodec, RungId, Rungs, SourceAddress, StreamId, StreamUid,
+    CredentialsName, FieldError, Invalid, Offset, RungCodec, RungId, Rungs, SourceAddress,
+    StreamId, StreamUid,
 };
 
 /// How a stream is prepared for its viewers.
@@ -75,6 +76,14 @@ pub struct RawStreamSpec {
     /// Where the media comes from.
     #[schemars(with = "SourceAddress")]
     pub source: String,
+    /// Name of the credentials that the camera asks for: a file or folder below ingest's
+    /// `--credentials-dir`. Only for `rtsp://` and `rtsps://` sources.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")
+    )]
+    pub credentials: Option<String>,
     /// Rungs to make beside the source, by id; each must be one of the deployment's. Absent: the
     /// deployment's H.264 rungs that are lower than the source. Empty: the source alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +117,8 @@ pub struct StreamSpec {
     pub name: Option<String>,
     /// Where the media comes from.
     pub source: SourceAddress,
+    /// Name of the credentials that the camera asks for.
+    pub credentials: Option<CredentialsName>,
     /// Rungs to make beside the source, without repeats; the deployment's default where absent.
     /// [`ladder_for`](crate::ladder_for) says what comes of it.
     pub ladder: Option<Vec<RungId>>,
@@ -130,6 +141,18 @@ impl StreamSpec {
         let mut errors = Vec::new();
         let id = keep(raw.id.parse::<StreamId>(), &mut errors);
         let source = keep(raw.source.parse::<SourceAddress>(), &mut errors);
+        let credentials = match (raw.credentials, &source) {
+            (Some(_), Some(source)) if !source.takes_credentials() => {
+                errors.push(FieldError::new(
+                    "credentials",
+                    "credentials for a source that is no camera",
+                    "credentials only with a source of scheme rtsp:// or rtsps://",
+                ));
+                None
+            }
+            (Some(name), _) => keep(name.parse::<CredentialsName>(), &mut errors),
+            (None, _) => None,
+        };
         let greatest_segment = match raw.greatest_segment_seconds {
             None => Some(GreatestSegment::default()),
             Some(seconds) => keep(GreatestSegment::from_seconds(seconds), &mut errors),
@@ -161,6 +184,7 @@ impl StreamSpec {
                 uid: raw.uid.unwrap_or(uid),
                 name: raw.name,
                 source,
+                credentials,
                 ladder,
                 latency: raw.latency,
                 greatest_segment,
@@ -238,6 +262,7 @@ impl StreamSpec {
             uid: Some(self.uid),
             name: self.name.clone(),
             source: self.source.to_string(),
+            credentials: self.credentials.as_ref().map(ToString::to_string),
             ladder: (self.ladder.as_ref())
                 .map(|ladder| ladder.iter().map(ToString::to_string).collect()),
             latency: self.latency,
@@ -380,6 +405,30 @@ mod tests {
                 "labels.a b"
             ]
         );
+    }
+
+    #[test]
+    fn credentials_are_a_name_and_only_for_cameras() {
+        let spec = |source: &str, credentials: &str| {
+            StreamSpec::validate(
+                raw(serde_json::json!(
+                    {"id": "a", "source": source, "credentials": credentials}
+                )),
+                StreamUid::random(),
+                &[],
+            )
+        };
+        let door = spec("rtsp://camera/main", "door-camera").unwrap();
+        assert_eq!(door.to_raw().credentials.as_deref(), Some("door-camera"));
+        for name in ["../etc/passwd", "a/b", ".", "", "Door", "a..b/", "-a"] {
+            let error = spec("rtsp://camera/main", name).unwrap_err();
+            assert_eq!(error.0[0].field, "credentials", "{name}");
+        }
+        let error = spec("synthetic:", "door-camera").unwrap_err();
+        assert_eq!(error.0[0].field, "credentials");
+        // Somebody may have typed the secret itself.
+        let error = spec("rtsp://camera/main", "admin:hunter2").unwrap_err();
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -82,6 +82,10 @@ struct Common {
     /// `low` (about a second, LL-HLS) or `normal` (better picture, plain HLS).
     #[arg(long, value_parser = latency)]
     latency: Option<LatencyMode>,
+    /// Name of the credentials that the camera asks for, below ingest's `--credentials-dir`;
+    /// empty: none.
+    #[arg(long, value_name = "NAME")]
+    credentials: Option<String>,
     /// A rung to make beside the source; repeat for more. Without any, the deployment's default
     /// ladder is made.
     #[arg(long = "rung", value_name = "RUNG", conflicts_with = "source_only")]
@@ -115,6 +119,9 @@ impl Common {
         }
         if let Some(latency) = self.latency {
             spec.latency = latency;
+        }
+        if let Some(name) = self.credentials {
+            spec.credentials = Some(name).filter(|name| !name.is_empty());
         }
         if self.source_only || !self.rungs.is_empty() {
             spec.ladder = Some(self.rungs);
@@ -238,6 +245,9 @@ fn details(view: &StreamView, address: impl Fn(&String) -> String) -> Vec<Vec<St
         add("next", problem.next.clone());
     }
     add("source", spec.source.clone());
+    if let Some(name) = &spec.credentials {
+        add("credentials", name.clone());
+    }
     let latency = match spec.latency {
         LatencyMode::Low => "low",
         LatencyMode::Normal => "normal",

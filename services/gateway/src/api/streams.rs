@@ -5,11 +5,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reelay_model::{
     FieldError, Invalid, Micros, Offset, RawStreamSpec, SourceAddress, StreamId, StreamSpec,
-    StreamUid, classify,
+    StreamUid, classify, literal_address,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
-use url::Host;
 
 use super::Api;
 use super::body::Json;
@@ -182,15 +181,12 @@ fn validate(api: &Api, raw: RawStreamSpec, uid: StreamUid) -> Result<StreamSpec,
 /// An address by number that only the services could reach. Names are looked up, and checked
 /// again, where they are connected to.
 fn local_source(source: &SourceAddress) -> Option<FieldError> {
-    let SourceAddress::Http(url) = source else {
-        return None;
+    let url = match source {
+        SourceAddress::Http(url) => url,
+        SourceAddress::Rtsp(address) => address.url(),
+        SourceAddress::Synthetic(_) | SourceAddress::File(_) => return None,
     };
-    let class = match url.host()? {
-        Host::Ipv4(v4) => classify(v4.into()),
-        Host::Ipv6(v6) => classify(v6.into()),
-        Host::Domain(name) if is_localhost(name) => classify(std::net::Ipv4Addr::LOCALHOST.into()),
-        Host::Domain(_) => return None,
-    };
+    let class = classify(literal_address(url)?);
     (!class.allowed_by_default()).then(|| {
         FieldError::new(
             "source",
@@ -201,11 +197,6 @@ fn local_source(source: &SourceAddress) -> Option<FieldError> {
             ),
         )
     })
-}
-
-fn is_localhost(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name == "localhost" || name.ends_with(".localhost")
 }
 
 fn refused(error: WriteError) -> Problem {
@@ -242,6 +233,10 @@ mod tests {
             ("http://169.254.169.254/latest", true),
             ("http://192.168.1.20/a.mp4", false),
             ("https://cams.example/a.mp4", false),
+            ("rtsp://127.0.0.1:8554/a", true),
+            ("rtsp://169.254.169.254/a", true),
+            ("rtsp://2130706433/a", true),
+            ("rtsps://192.168.1.20/a", false),
             ("synthetic:", false),
             ("file:a.mp4", false),
         ] {
