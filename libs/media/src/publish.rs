@@ -17,6 +17,8 @@ use crate::{
 pub(crate) enum Payload {
     /// NAL units in a packet, as ranges; lengths go in front of them.
     Nals(Packet, Vec<Range<usize>>),
+    /// Pieces of a packet, as they are.
+    Pieces(Packet, Vec<Range<usize>>),
     /// A packet from some byte on.
     Packet(Packet, usize),
     /// Bytes as they are.
@@ -24,9 +26,20 @@ pub(crate) enum Payload {
 }
 
 impl Payload {
+    /// The packet that it was taken from.
+    pub(crate) fn into_packet(self) -> Option<Packet> {
+        match self {
+            Self::Nals(packet, _) | Self::Pieces(packet, _) | Self::Packet(packet, _) => {
+                Some(packet)
+            }
+            Self::Bytes(_) => None,
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::Nals(_, nals) => nals.iter().map(|nal| 4 + nal.len()).sum(),
+            Self::Pieces(_, pieces) => pieces.iter().map(Range::len).sum(),
             Self::Packet(packet, from) => packet.size().saturating_sub(*from),
             Self::Bytes(bytes) => bytes.len(),
         }
@@ -40,6 +53,12 @@ impl Payload {
                     // The ranges come from this packet, whose size is an i32.
                     to.extend_from_slice(&(nal.len() as u32).to_be_bytes());
                     to.extend_from_slice(data.get(nal.clone()).unwrap_or_default());
+                }
+            }
+            Self::Pieces(packet, pieces) => {
+                let data = packet.data().unwrap_or_default();
+                for piece in pieces {
+                    to.extend_from_slice(data.get(piece.clone()).unwrap_or_default());
                 }
             }
             Self::Packet(packet, from) => {
@@ -64,6 +83,9 @@ pub(crate) struct Publisher {
     pub discontinuity_at_start: bool,
     /// In words, for problems.
     pub greatest_segment: Micros,
+    /// The source's keyframes have been found to be too far apart.
+    pub keyframes_too_far: bool,
+    pub recoding: bool,
     /// Nothing of later segments is published.
     end_after: Option<u64>,
     /// The last segment of video and of audio that has been published to its end.
@@ -92,6 +114,8 @@ impl Publisher {
             audio,
             discontinuity_at_start,
             greatest_segment,
+            keyframes_too_far: false,
+            recoding: false,
             end_after: None,
             complete: [None; 2],
         }
@@ -127,10 +151,15 @@ impl Publisher {
                     })?;
                 }
                 Event::Part(part) => self.part(part, output)?,
+                Event::KeyframesTooFar { .. } | Event::KeyframesInTime if self.recoding => {}
                 Event::KeyframesTooFar { interval } => {
+                    self.keyframes_too_far = true;
                     output.problem(self.keyframes_too_far(interval))?;
                 }
-                Event::KeyframesInTime => output.recovered(SourceProblemCode::KeyframeInterval)?,
+                Event::KeyframesInTime => {
+                    self.keyframes_too_far = false;
+                    output.recovered(SourceProblemCode::KeyframeInterval)?;
+                }
                 Event::AudioStopped => output.problem(lasting(
                     SourceProblemCode::AudioStopped,
                     "the source's audio has stopped: silence is sent in its place until it comes back",
@@ -156,8 +185,8 @@ impl Publisher {
             SourceProblemCode::KeyframeInterval,
             format!(
                 "{found}, but a segment of this stream is {:.0} s at most: frames up to the next \
-                 keyframe are left out; set the camera's keyframe interval (I-frame interval, GOP \
-                 length) to 2 s",
+                 keyframe are left out, and the video is encoded anew from there on; set the \
+                 camera's keyframe interval (I-frame interval, GOP length) to 2 s",
                 seconds(self.greatest_segment)
             ),
         )

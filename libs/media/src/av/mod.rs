@@ -2,11 +2,17 @@
 
 mod encode;
 mod libraries;
+mod picture;
 mod resound;
 
 pub(crate) use encode::{AAC_FRAME, AacEncoder, X264, receive};
-use ffmpeg_next::{codec::Parameters, ffi, util::log};
+use ffmpeg_next::{
+    codec::{Id, Parameters},
+    ffi, media,
+    util::log,
+};
 pub(crate) use libraries::loaded_libraries;
+pub(crate) use picture::PictureDecoder;
 pub(crate) use resound::{Resound, silent_aac};
 
 /// Prepares FFmpeg for this process: only warnings and errors go to stderr, repeated ones once.
@@ -54,4 +60,42 @@ pub(crate) fn set_extradata(
         (*raw).extradata_size = length;
     }
     Ok(())
+}
+
+/// Parameters of a stream that no demuxer has described. Video has no sample rate; `sample_bits`
+/// are those of a coded sample, 0 if that is nothing fixed.
+pub(crate) fn stream_parameters(
+    codec: Id,
+    extradata: &[u8],
+    sample_rate: u32,
+    channels: u32,
+    sample_bits: u32,
+) -> Parameters {
+    let mut parameters = Parameters::new();
+    parameters.set_medium(if sample_rate > 0 {
+        media::Type::Audio
+    } else {
+        media::Type::Video
+    });
+    parameters.set_id(codec);
+    // SAFETY: the pointer is valid as long as `parameters`. The extradata is allocated by FFmpeg
+    // with its padding, which `av_mallocz` clears, and is freed by it with the parameters.
+    unsafe {
+        let raw = &mut *parameters.as_mut_ptr();
+        if sample_rate > 0 {
+            raw.sample_rate = sample_rate as i32;
+            raw.bits_per_coded_sample = sample_bits as i32;
+            ffi::av_channel_layout_default(&mut raw.ch_layout, channels.clamp(1, 8) as i32);
+        }
+        if !extradata.is_empty() {
+            let size = extradata.len() + ffi::AV_INPUT_BUFFER_PADDING_SIZE as usize;
+            let copy = ffi::av_mallocz(size).cast::<u8>();
+            if !copy.is_null() {
+                std::ptr::copy_nonoverlapping(extradata.as_ptr(), copy, extradata.len());
+                raw.extradata = copy;
+                raw.extradata_size = extradata.len() as i32;
+            }
+        }
+    }
+    parameters
 }

@@ -1,28 +1,46 @@
 //! Init segments: `ftyp` and `moov` of one track.
 
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Compressor, Dinf, Dops, Dref, DrefEntry, Encode, FixedPoint,
-    FourCC, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex, Mvhd, Opus, OpusChannelMapping, Smhd,
-    Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Audio, Av01, Av1c, Avc1, Avcc, AvccExt, Compressor, Dinf, Dops, Dref, DrefEntry, Encode,
+    FixedPoint, FourCC, Ftyp, Hdlr, Hvc1, HvcCArray, Hvcc, Mdhd, Mdia, Minf, Moov, Mp4a, Mvex,
+    Mvhd, Opus, OpusChannelMapping, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd,
+    Vp09, VpcC,
     esds::{DecoderConfig, DecoderSpecific, EsDescriptor, Esds, SLConfig},
 };
 
 use super::{AUDIO_TRACK, VIDEO_TRACK};
-use crate::codec::{AacConfig, AvcConfig, OpusConfig};
+use crate::codec::{
+    AacConfig, Av1Config, AvcConfig, HEVC_PPS, HEVC_SPS, HEVC_VPS, HevcConfig, OpusConfig,
+    VideoConfig, Vp9Config,
+};
 
 /// A track's codec and its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Codec {
     Avc(AvcConfig),
+    Hevc(HevcConfig),
+    Av1(Av1Config),
+    Vp9(Vp9Config),
     Aac(AacConfig),
     Opus(OpusConfig),
+}
+
+impl From<VideoConfig> for Codec {
+    fn from(config: VideoConfig) -> Self {
+        match config {
+            VideoConfig::Avc(config) => Self::Avc(config),
+            VideoConfig::Hevc(config) => Self::Hevc(config),
+            VideoConfig::Av1(config) => Self::Av1(config),
+            VideoConfig::Vp9(config) => Self::Vp9(config),
+        }
+    }
 }
 
 impl Codec {
     /// `track_ID` of its track.
     pub(crate) fn track_id(&self) -> u32 {
         match self {
-            Self::Avc(_) => VIDEO_TRACK,
+            Self::Avc(_) | Self::Hevc(_) | Self::Av1(_) | Self::Vp9(_) => VIDEO_TRACK,
             Self::Aac(_) | Self::Opus(_) => AUDIO_TRACK,
         }
     }
@@ -31,14 +49,32 @@ impl Codec {
     pub(crate) fn codecs(&self) -> String {
         match self {
             Self::Avc(config) => config.codecs(),
+            Self::Hevc(config) => config.codecs(),
+            Self::Av1(config) => config.codecs(),
+            Self::Vp9(config) => config.codecs(),
             Self::Aac(config) => config.codecs(),
             Self::Opus(_) => "opus".to_owned(),
         }
     }
 
+    /// Width and height; 0 for audio. Each stream refuses what has no 16 bits.
+    fn size(&self) -> (u16, u16) {
+        let (width, height) = match self {
+            Self::Avc(config) => (config.width, config.height),
+            Self::Hevc(config) => (config.info.width, config.info.height),
+            Self::Av1(config) => (config.width, config.height),
+            Self::Vp9(config) => (config.width, config.height),
+            Self::Aac(_) | Self::Opus(_) => (0, 0),
+        };
+        (width as u16, height as u16)
+    }
+
     fn sample_entry(&self) -> mp4_atom::Codec {
         match self {
             Self::Avc(config) => avc1(config).into(),
+            Self::Hevc(config) => hvc1(config).into(),
+            Self::Av1(config) => av01(config).into(),
+            Self::Vp9(config) => vp09(config).into(),
             Self::Aac(config) => mp4a(config).into(),
             Self::Opus(config) => opus(config).into(),
         }
@@ -48,11 +84,8 @@ impl Codec {
 /// `ftyp` and `moov` of a track with samples of `codec` and times in `timescale`.
 pub(crate) fn init_segment(codec: &Codec, timescale: u32) -> Result<Vec<u8>, mp4_atom::Error> {
     let track_id = codec.track_id();
-    let (width, height) = match codec {
-        Codec::Avc(config) => (config.width as u16, config.height as u16),
-        _ => (0, 0),
-    };
-    let video = matches!(codec, Codec::Avc(_));
+    let (width, height) = codec.size();
+    let video = track_id == VIDEO_TRACK;
     let ftyp = Ftyp {
         major_brand: FourCC::new(b"cmfc"),
         minor_version: 0,
@@ -138,14 +171,7 @@ fn avc1(config: &AvcConfig) -> Avc1 {
         sequence_parameter_sets_ext: config.sps_extensions.clone(),
     });
     Avc1 {
-        visual: Visual {
-            data_reference_index: 1,
-            // AvcStream refuses what does not fit.
-            width: config.width as u16,
-            height: config.height as u16,
-            compressor: Compressor::default(),
-            ..Visual::default()
-        },
+        visual: visual(config.width, config.height),
         avcc: Avcc {
             configuration_version: 1,
             avc_profile_indication: byte(1),
@@ -157,6 +183,94 @@ fn avc1(config: &AvcConfig) -> Avc1 {
             ext,
         },
         ..Avc1::default()
+    }
+}
+
+fn visual(width: u32, height: u32) -> Visual {
+    Visual {
+        data_reference_index: 1,
+        // The streams refuse what does not fit.
+        width: width as u16,
+        height: height as u16,
+        compressor: Compressor::default(),
+        ..Visual::default()
+    }
+}
+
+fn hvc1(config: &HevcConfig) -> Hvc1 {
+    let info = &config.info;
+    let array = |nal_unit_type, nalus: &[Vec<u8>]| HvcCArray {
+        // All there are, as `hvc1` says (ISO/IEC 14496-15 §8.4.3).
+        completeness: true,
+        nal_unit_type,
+        nalus: nalus.to_vec(),
+    };
+    Hvc1 {
+        visual: visual(info.width, info.height),
+        hvcc: Hvcc {
+            configuration_version: 1,
+            general_profile_space: info.profile_space,
+            general_tier_flag: info.high_tier,
+            general_profile_idc: info.profile,
+            general_profile_compatibility_flags: info.compatibility,
+            general_constraint_indicator_flags: info.constraints,
+            general_level_idc: info.level,
+            chroma_format_idc: info.chroma_format,
+            bit_depth_luma_minus8: info.bit_depth_luma - 8,
+            bit_depth_chroma_minus8: info.bit_depth_chroma - 8,
+            num_temporal_layers: info.temporal_layers,
+            temporal_id_nested: info.temporal_nesting,
+            length_size_minus_one: 3,
+            arrays: vec![
+                array(HEVC_VPS, &config.vps),
+                array(HEVC_SPS, &config.sps),
+                array(HEVC_PPS, &config.pps),
+            ],
+            ..Hvcc::default()
+        },
+        ..Hvc1::default()
+    }
+}
+
+fn av01(config: &Av1Config) -> Av01 {
+    Av01 {
+        visual: visual(config.width, config.height),
+        av1c: Av1c {
+            seq_profile: config.profile,
+            seq_level_idx_0: config.level,
+            seq_tier_0: config.high_tier,
+            high_bitdepth: config.bit_depth > 8,
+            twelve_bit: config.bit_depth == 12,
+            monochrome: config.monochrome,
+            chroma_subsampling_x: config.subsampling.0,
+            chroma_subsampling_y: config.subsampling.1,
+            chroma_sample_position: config.sample_position,
+            initial_presentation_delay: None,
+            config_obus: config.sequence_header.clone(),
+        },
+        ..Av01::default()
+    }
+}
+
+fn vp09(config: &Vp9Config) -> Vp09 {
+    Vp09 {
+        visual: visual(config.width, config.height),
+        vpcc: VpcC {
+            profile: config.profile,
+            level: config.level,
+            bit_depth: config.bit_depth,
+            chroma_subsampling: config.chroma_subsampling,
+            video_full_range_flag: config.full_range,
+            // Unspecified (ISO/IEC 23091-2).
+            color_primaries: 2,
+            transfer_characteristics: 2,
+            matrix_coefficients: 2,
+            codec_initialization_data: Vec::new(),
+        },
+        btrt: None,
+        colr: None,
+        pasp: None,
+        spatial: None,
     }
 }
 

@@ -1,15 +1,16 @@
 //! H.264 access units (ISO/IEC 14496-10, ITU-T H.264) as they lie in MP4 samples and in byte
 //! streams: NAL units, parameter sets and kinds of frames.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::collections::BTreeMap;
 
+use super::{
+    Malformed,
+    nal::{AccessUnit, Bits, FrameKind, Layout, sei_number, split, take_set},
+};
 use h264_reader::{
-    nal::sps::{ChromaFormat, SeqParameterSet},
+    nal::sps::{ChromaFormat, PicOrderCntType, SeqParameterSet},
     rbsp::{BitReader, decode_nal},
 };
-use memchr::memmem;
-
-use super::Malformed;
 
 const SLICE: u8 = 1;
 const SLICE_IDR: u8 = 5;
@@ -24,34 +25,6 @@ const SPS_EXTENSION: u8 = 13;
 
 const SEI_RECOVERY_POINT: usize = 6;
 
-/// How NAL units are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Layout {
-    /// Start codes (annex B).
-    StartCodes,
-    /// Each NAL unit has a length of so many bytes before it (ISO/IEC 14496-15 §5.3).
-    Lengths(usize),
-}
-
-/// Where a decoder can begin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FrameKind {
-    /// An IDR picture: nothing after it refers to anything before it.
-    Idr,
-    /// A recovery point that is no IDR picture: frames that come after it in decode order but
-    /// before it in presentation order may refer to frames before it.
-    Recovery,
-    /// Any other frame.
-    Delta,
-}
-
-impl FrameKind {
-    /// Whether a segment may start with it.
-    pub(crate) fn is_key(self) -> bool {
-        self != Self::Delta
-    }
-}
-
 /// What a track's sample entry says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AvcConfig {
@@ -64,6 +37,10 @@ pub(crate) struct AvcConfig {
     pub chroma_format: u8,
     pub bit_depth_luma: u8,
     pub bit_depth_chroma: u8,
+    /// Greatest number of frames that come before one that is shown earlier, if it is said.
+    pub reorder: Option<usize>,
+    /// Frames a second as numerator and denominator, if they are said to come evenly.
+    pub frame_rate: Option<(u32, u32)>,
 }
 
 impl AvcConfig {
@@ -77,16 +54,6 @@ impl AvcConfig {
             _ => "avc1".to_owned(),
         }
     }
-}
-
-/// One access unit, as it goes into a sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct AccessUnit {
-    pub kind: FrameKind,
-    /// The NAL units that belong into the sample, as ranges of the packet.
-    pub nals: Vec<Range<usize>>,
-    /// The parameter sets differ from those before: the track needs a new configuration.
-    pub new_config: bool,
 }
 
 /// Reads the access units of one stream and knows its parameter sets.
@@ -296,105 +263,47 @@ impl Sets {
             },
             bit_depth_luma: 8 + chroma.bit_depth_luma_minus8,
             bit_depth_chroma: 8 + chroma.bit_depth_chroma_minus8,
+            reorder: reorder(&sps),
+            frame_rate: frame_rate(&sps),
         })
     }
 }
 
-fn take_set<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let (length, after) = rest.split_first_chunk::<2>()?;
-    let (set, after) = after.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-    *rest = after;
-    Some(set)
+/// What the sequence says of reordering: in so many words, or by what its profile and its order
+/// counts allow (§E.2.1, §A.2.1, §8.2.1.3).
+fn reorder(sps: &SeqParameterSet) -> Option<usize> {
+    const BASELINE: u8 = 66;
+    let vui = sps.vui_parameters.as_ref();
+    if let Some(said) = vui.and_then(|vui| vui.bitstream_restrictions.as_ref()) {
+        return usize::try_from(said.max_num_reorder_frames).ok();
+    }
+    let in_order = u8::from(sps.profile_idc) == BASELINE
+        || matches!(sps.pic_order_cnt, PicOrderCntType::TypeTwo);
+    in_order.then_some(0)
+}
+
+/// Two fields a frame (§E.2.1).
+fn frame_rate(sps: &SeqParameterSet) -> Option<(u32, u32)> {
+    let timing = sps.vui_parameters.as_ref()?.timing_info.as_ref()?;
+    let per = timing.num_units_in_tick.checked_mul(2)?;
+    let fps = f64::from(timing.time_scale) / f64::from(per);
+    (1.0..=240.0)
+        .contains(&fps)
+        .then_some((timing.time_scale, per))
 }
 
 fn nal_type(nal: &[u8]) -> u8 {
     nal.first().map_or(0, |header| header & 0x1f)
 }
 
-/// The NAL units of `data`, without start codes or lengths; empty ones are left out.
-fn split(data: &[u8], layout: Layout) -> Result<Vec<Range<usize>>, Malformed> {
-    let mut nals = Vec::with_capacity(4);
-    match layout {
-        Layout::Lengths(size) => {
-            let mut at = 0;
-            while at < data.len() {
-                let length = data.get(at..at + size).map(|bytes| {
-                    bytes
-                        .iter()
-                        .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
-                });
-                let start = at + size;
-                match length.and_then(|length| start.checked_add(length)) {
-                    Some(end) if end <= data.len() => {
-                        if end > start {
-                            nals.push(start..end);
-                        }
-                        at = end;
-                    }
-                    _ => return Err(Malformed::new("NAL unit longer than its packet")),
-                }
-            }
-        }
-        Layout::StartCodes => {
-            let mut starts = memmem::find_iter(data, &[0, 0, 1])
-                .map(|at| at + 3)
-                .peekable();
-            while let Some(start) = starts.next() {
-                let mut end = starts.peek().map_or(data.len(), |next| next - 3);
-                // Zero bytes before a start code belong to it; no NAL unit ends with one
-                // (§7.4.1.1).
-                while end > start && data[end - 1] == 0 {
-                    end -= 1;
-                }
-                if end > start {
-                    nals.push(start..end);
-                }
-            }
-        }
-    }
-    Ok(nals)
-}
-
-/// Bits of a NAL unit's first bytes, without emulation prevention: ids and slice types come so
-/// early that none can occur before them.
-struct Bits<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn bit(&mut self) -> Option<u32> {
-        let byte = self.bytes.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(u32::from(bit))
-    }
-
-    /// An Exp-Golomb code (§9.1).
-    fn ue(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while self.bit()? == 0 {
-            zeros += 1;
-            if zeros > 20 {
-                return None;
-            }
-        }
-        let mut value = 1;
-        for _ in 0..zeros {
-            value = value << 1 | self.bit()?;
-        }
-        Some(value - 1)
-    }
-}
-
 fn sps_id(nal: &[u8]) -> Option<u32> {
     let bytes = nal.get(4..)?;
-    Bits { bytes, at: 0 }.ue().filter(|id| *id < 32)
+    Bits::new(bytes).ue().filter(|id| *id < 32)
 }
 
 fn pps_id(nal: &[u8]) -> Option<u32> {
     let bytes = nal.get(1..)?;
-    Bits { bytes, at: 0 }.ue().filter(|id| *id < 256)
+    Bits::new(bytes).ue().filter(|id| *id < 256)
 }
 
 /// Whether a slice is intra-coded as all slices of its picture are said to be, or at least it.
@@ -430,18 +339,6 @@ fn is_recovery_point(nal: &[u8]) -> bool {
                 == Some(0);
         }
         rest = after;
-    }
-}
-
-fn sei_number(rest: &mut &[u8]) -> Option<usize> {
-    let mut sum = 0;
-    loop {
-        let (byte, after) = rest.split_first()?;
-        *rest = after;
-        sum += usize::from(*byte);
-        if *byte != 0xff {
-            return Some(sum);
-        }
     }
 }
 

@@ -37,6 +37,7 @@ impl<F> DecodeOrder<F> {
     ///
     /// `bound` is a time before which no later frame is presented: the frame's own decode time
     /// by the source's clock, since that grows and is never after its presentation.
+    /// `depth`: how many frames can come before one that is presented earlier, where that is known.
     /// `restart`: nothing after this frame is presented before it, and all before it come before
     /// it (an IDR picture).
     pub(crate) fn push(
@@ -44,6 +45,7 @@ impl<F> DecodeOrder<F> {
         frame: F,
         presentation: i64,
         bound: Option<i64>,
+        depth: Option<usize>,
         restart: bool,
         mut give: impl FnMut(F, i64),
     ) {
@@ -58,8 +60,9 @@ impl<F> DecodeOrder<F> {
         self.times.push(Reverse(time));
         self.waiting.push_back(frame);
         let bound = if restart { Some(presentation) } else { bound };
+        let depth = depth.unwrap_or(MAX_REORDER).min(MAX_REORDER);
         while self.times.peek().is_some_and(|Reverse(time)| {
-            bound.is_some_and(|bound| *time <= bound) || self.waiting.len() > MAX_REORDER
+            bound.is_some_and(|bound| *time <= bound) || self.waiting.len() > depth
         }) {
             self.give_one(&mut give);
         }
@@ -98,7 +101,7 @@ mod tests {
         let mut order = DecodeOrder::new();
         let mut out = Vec::new();
         for (pts, dts, restart) in frames {
-            order.push(*pts, *pts, Some(*dts), *restart, |pts, time| {
+            order.push(*pts, *pts, Some(*dts), None, *restart, |pts, time| {
                 out.push((time, pts))
             });
         }
@@ -111,9 +114,21 @@ mod tests {
         let mut order = DecodeOrder::new();
         for n in 0..10 {
             let mut given = Vec::new();
-            order.push((), n, Some(n), n == 0, |(), time| given.push(time));
+            order.push((), n, Some(n), None, n == 0, |(), time| given.push(time));
             assert_eq!(given, [n]);
         }
+    }
+
+    #[test]
+    fn a_known_depth_stands_in_for_decode_times() {
+        let mut order = DecodeOrder::new();
+        let mut given = Vec::new();
+        for (n, pts) in [0, 3, 1, 2, 6, 4, 5].into_iter().enumerate() {
+            order.push(pts, pts, None, Some(1), n == 0, |pts, time| {
+                given.push((pts, time))
+            });
+        }
+        assert_eq!(given, [(0, 0), (3, 1), (1, 2), (2, 3), (6, 4), (4, 5)]);
     }
 
     #[test]

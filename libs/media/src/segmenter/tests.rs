@@ -31,6 +31,7 @@ fn video(id: u32, time: i64, kind: FrameKind) -> VideoFrame<u32> {
     VideoFrame {
         presentation: time,
         decode_bound: Some(time),
+        reorder: None,
         kind,
         discontinuity: false,
         format: 0,

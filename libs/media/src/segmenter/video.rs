@@ -24,6 +24,8 @@ pub(crate) struct VideoFrame<P> {
     pub presentation: i64,
     /// The source's decode time on the same line; not after any presentation time to come.
     pub decode_bound: Option<i64>,
+    /// How many frames can come before one that is presented earlier; none if that is not known.
+    pub reorder: Option<usize>,
     pub kind: FrameKind,
     /// The time line or the source breaks before this frame.
     pub discontinuity: bool,
@@ -32,6 +34,24 @@ pub(crate) struct VideoFrame<P> {
     pub capture: Micros,
     pub cursor: Option<u64>,
     pub payload: P,
+}
+
+impl<P> VideoFrame<P> {
+    /// The frame, and its payload apart.
+    pub(crate) fn without_payload(self) -> (VideoFrame<()>, P) {
+        let frame = VideoFrame {
+            presentation: self.presentation,
+            decode_bound: self.decode_bound,
+            reorder: self.reorder,
+            kind: self.kind,
+            discontinuity: self.discontinuity,
+            format: self.format,
+            capture: self.capture,
+            cursor: self.cursor,
+            payload: (),
+        };
+        (frame, self.payload)
+    }
 }
 
 /// What the audio has to follow.
@@ -135,11 +155,12 @@ impl<P> VideoCutter<P> {
             return;
         }
         let restart = frame.kind == FrameKind::Idr;
-        let (time, bound) = (frame.presentation, frame.decode_bound);
+        let (time, bound, depth) = (frame.presentation, frame.decode_bound, frame.reorder);
         let mut ready = Vec::new();
-        self.order.push(frame, time, bound, restart, |frame, time| {
-            ready.push((frame, time))
-        });
+        self.order
+            .push(frame, time, bound, depth, restart, |frame, time| {
+                ready.push((frame, time))
+            });
         for (frame, time) in ready {
             self.timed(frame, time, events);
         }

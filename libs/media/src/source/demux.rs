@@ -11,6 +11,7 @@ use std::{
 use ffmpeg_next::{
     Dictionary, Error, Packet, Rational,
     codec::{self, Parameters},
+    ffi,
     format::{self, context::Input, context::StreamIo, stream::Disposition},
     media,
 };
@@ -56,6 +57,8 @@ pub(super) struct FileInfo {
     pub audio: Option<StreamInfo>,
     /// Of the whole file, in bits per second; 0 if not known.
     pub bit_rate: u64,
+    /// Greatest distance of keyframes of video, in µs, where the file has an index.
+    pub key_interval: Option<i64>,
 }
 
 /// What the thread says.
@@ -234,6 +237,7 @@ impl File {
             video: stream(self.video),
             audio: stream(self.audio),
             bit_rate: self.input.bit_rate().max(0) as u64,
+            key_interval: self.key_interval(),
         };
         if info.video.is_none() && info.audio.is_none() {
             return Err(Failure::Problem(
@@ -242,6 +246,28 @@ impl File {
             ));
         }
         Ok(info)
+    }
+
+    fn key_interval(&self) -> Option<i64> {
+        let stream = self.input.stream(self.video?)?;
+        let base = stream.time_base();
+        // SAFETY: the stream lives as long as the input, which is borrowed; FFmpeg gives entries
+        // (or null) for numbers below their count, and they are only read before the next call.
+        let times: Vec<i64> = unsafe {
+            let raw = stream.as_ptr().cast_mut();
+            (0..ffi::avformat_index_get_entries_count(raw))
+                .filter_map(|at| ffi::avformat_index_get_entry(raw, at).as_ref())
+                .filter(|entry| entry.flags() & ffi::AVINDEX_KEYFRAME as i32 != 0)
+                .map(|entry| entry.timestamp)
+                .collect()
+        };
+        let end = stream.start_time().max(0) + stream.duration().max(0);
+        let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
+        let last = times.last().map(|last| end - last);
+        let longest = steps.chain(last).max()?;
+        let micros = i128::from(longest) * i128::from(base.numerator()) * 1_000_000
+            / i128::from(base.denominator()).max(1);
+        i64::try_from(micros).ok()
     }
 
     /// Whether going to a time is quick and exact.

@@ -23,6 +23,7 @@ use super::{
     interleave::{Interleaver, Which},
     line::Line,
     picture::{Picture, PictureFrame},
+    rules,
     say::Events,
     sound::Sound,
     tracks::Tracks,
@@ -312,13 +313,7 @@ impl<'a> Player<'a> {
         output: &mut Output<W>,
     ) -> Result<(), Failure> {
         if self.track.is_none() {
-            self.track = Some(Tracks::new(
-                self.job,
-                self.picture.as_ref(),
-                self.sound.as_ref(),
-                mem::take(&mut self.formats),
-                self.discontinuity,
-            )?);
+            self.track = Some(self.make_tracks(output)?);
         }
         let alone = self.picture.is_none();
         let Some(track) = &mut self.track else {
@@ -333,16 +328,21 @@ impl<'a> Player<'a> {
                 jumped,
             } => {
                 let ahead = rescale(time, VIDEO_TIMESCALE, 1_000_000) - due.0;
-                track.segmenter.push_video(VideoFrame {
+                let frame = VideoFrame {
                     presentation: time,
                     decode_bound: Some(decode),
+                    reorder: None,
                     kind: frame.kind,
                     discontinuity: jumped,
                     format: frame.format,
                     capture: Micros(wall.0 + ahead),
                     cursor: Some(cursor),
                     payload: frame.payload,
-                });
+                };
+                if !track.push_video(frame, output)? {
+                    let what = "a packet of video cannot be decoded";
+                    self.events.damaged(what, output)?;
+                }
             }
             Item::Audio {
                 packet,
@@ -377,8 +377,28 @@ impl<'a> Player<'a> {
         Ok(())
     }
 
+    fn make_tracks<W: Write>(&mut self, output: &mut Output<W>) -> Result<Tracks, Failure> {
+        let mut tracks = Tracks::new(
+            self.job,
+            self.picture.as_ref(),
+            self.sound.as_ref(),
+            mem::take(&mut self.formats),
+            self.discontinuity,
+        )?;
+        let greatest = rules::greatest_segment(self.job);
+        if let Some(interval) = self.info.key_interval
+            && interval > greatest.0
+            && !tracks.recodes()
+        {
+            tracks.recode_for_keyframes(Micros(interval), output)?;
+        }
+        Ok(tracks)
+    }
+
     fn format_is(&mut self, track: TrackInfo) {
         match &mut self.track {
+            // The encoder says its own.
+            Some(tracks) if tracks.recodes() => {}
             Some(tracks) => tracks.publisher.video_formats.push(track),
             None => self.formats.push(track),
         }

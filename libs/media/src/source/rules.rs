@@ -10,13 +10,17 @@ use crate::{
 /// A keyframe so long after the start of a segment starts the next.
 const LEAST_SEGMENT: i64 = VIDEO_TIMESCALE as i64 * 3 / 2;
 
+/// What no segment may exceed: what rounds to the greatest segment is allowed (RFC 8216bis
+/// §4.4.3.1).
+pub(super) fn greatest_segment(job: &SourceJob) -> Micros {
+    Micros(job.greatest_segment.0 + 499_999)
+}
+
 /// How this job's video is cut.
 pub(super) fn video(job: &SourceJob, part_target: Micros) -> VideoRules {
-    // What rounds to the greatest segment is allowed (RFC 8216bis §4.4.3.1).
-    let greatest = job.greatest_segment.0 + 499_999;
     VideoRules {
         least_segment: LEAST_SEGMENT,
-        greatest_segment: rescale(greatest, 1_000_000, VIDEO_TIMESCALE),
+        greatest_segment: rescale(greatest_segment(job).0, 1_000_000, VIDEO_TIMESCALE),
         part_target: samples(part_target, VIDEO_TIMESCALE),
     }
 }
