@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use reelay_model::{LatencyMode, Micros, Synthetic, Ticks};
+use reelay_model::{LatencyMode, Micros, RtspTransport, Synthetic, Ticks};
 use serde::{Deserialize, Serialize};
+
+use crate::Credentials;
 
 /// The program that runs as a media worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +87,31 @@ pub enum SourceInput {
         /// link-local, metadata services) may be fetched from.
         allow_local: bool,
     },
+    /// A camera or server that speaks RTSP, played as it sends.
+    Rtsp {
+        /// Its address, without credentials.
+        url: String,
+        /// How media comes.
+        transport: RtspTransport,
+        /// What it asks for.
+        credentials: Option<Credentials>,
+        /// Certificates in PEM by one of which its own is signed (`rtsps`); none: the authorities
+        /// that the system trusts.
+        authority: Option<String>,
+        /// Whether addresses that [`reelay_model::classify`] refuses by default may be
+        /// connected to.
+        allow_local: bool,
+    },
+}
+
+impl SourceInput {
+    /// What nobody may see.
+    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+        match self {
+            Self::Rtsp { credentials, .. } => credentials.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 /// Where to go on after a predecessor.

@@ -17,10 +17,12 @@ mod camera;
 mod cmaf;
 mod codec;
 mod cpu_level;
+mod credentials;
 mod job;
 mod message;
 mod pace;
 mod publish;
+mod rtp;
 mod segmenter;
 mod source;
 mod transcode;
@@ -29,6 +31,7 @@ mod worker;
 pub use camera::read_clock;
 #[doc(hidden)]
 pub use cpu_level::{CpuLevel, limit_cpu};
+pub use credentials::Credentials;
 pub use job::{Resume, SourceInput, SourceJob, WorkerProgram};
 pub use message::{
     MediaChunk, SourceMessage, SourceProblem, SourceProblemCode, TrackInfo, TracksMessage,

@@ -5,6 +5,8 @@
 //! its own, and dies with the process that started it, even if that one is killed.
 //! This crate is never a part of a service.
 
+pub mod broken;
+pub mod camera;
 pub mod kafka;
 #[cfg(feature = "linearity")]
 pub mod linearity;
@@ -17,6 +19,7 @@ pub mod wait;
 
 use std::path::PathBuf;
 
+pub use camera::Camera;
 pub use kafka::KafkaCluster;
 pub use process::{Process, ProcessSpec};
 pub use scratch::ScratchDir;

@@ -22,6 +22,10 @@ pub struct Args {
     /// no file: sources.
     #[arg(long)]
     pub media_dir: Option<PathBuf>,
+    /// Directory of credentials that specs name: folders with username and password (and maybe
+    /// ca.crt), as Kubernetes mounts secrets, or files with one line user:password.
+    #[arg(long)]
+    pub credentials_dir: Option<PathBuf>,
     /// Allow sources on loopback, link-local and cloud metadata addresses.
     #[arg(long)]
     pub allow_local_sources: bool,
@@ -43,6 +47,8 @@ pub struct Config {
     pub worker: WorkerProgram,
     /// First and greatest wait before a lost source is tried again; jittered, doubled each time.
     pub retry: (Duration, Duration),
+    /// First and greatest wait after a camera has refused a password: many lock who tries often.
+    pub retry_refused: (Duration, Duration),
     /// How long a hand-over may wait for the end of the running segment.
     pub hand_over: Duration,
     /// How much media of a stream may wait for the log.
@@ -53,25 +59,29 @@ impl Config {
     /// What the flags say.
     ///
     /// # Errors
-    /// The media directory does not exist, or a file that holds a secret cannot be read.
+    /// A directory does not exist, or a file that holds a secret cannot be read.
     pub fn from_args(args: Args) -> anyhow::Result<Self> {
-        let media_dir = args
-            .media_dir
-            .map(|dir| {
+        let folder = |flag: &str, dir: Option<PathBuf>| {
+            dir.map(|dir| {
                 dir.canonicalize()
-                    .with_context(|| format!("media-dir: {} cannot be used", dir.display()))
+                    .with_context(|| format!("{flag}: {} cannot be used", dir.display()))
             })
-            .transpose()?;
+            .transpose()
+        };
+        let media_dir = folder("media-dir", args.media_dir)?;
+        let credentials_dir = folder("credentials-dir", args.credentials_dir)?;
         Ok(Self {
             bus: args.kafka.bus_config("reelay-ingest")?,
             sources: SourcePolicy {
                 media_dir,
+                credentials_dir,
                 allow_local_sources: args.allow_local_sources,
             },
             instance: args.instance.unwrap_or_else(instance),
             worker: WorkerProgram::this_program(MEDIA_WORKER)
                 .context("the path of this program is not known")?,
             retry: (Duration::from_millis(500), Duration::from_secs(30)),
+            retry_refused: (Duration::from_secs(60), Duration::from_secs(15 * 60)),
             hand_over: Duration::from_secs(8),
             spool: SpoolLimits::default(),
         })

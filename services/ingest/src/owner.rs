@@ -7,7 +7,7 @@ mod opening;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use reelay_bus::ProduceError;
-use reelay_media::SourceWorker;
+use reelay_media::{SourceInput, SourceWorker};
 use reelay_model::{Phase, StreamSpec};
 use reelay_timeline::{Takeover, end_header};
 use reelay_wire::{Nonce, Opening, Topic, Track};
@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use self::{
-    job::{backoff, next_message},
+    job::{Refused, backoff, next_message},
     opening::opening,
 };
 use crate::{
@@ -74,6 +74,9 @@ pub struct Owner {
     /// When the source is tried (again).
     retry_at: Option<Instant>,
     backoff: backon::ExponentialBackoff,
+    /// What the worker that runs, or ran last, was given to open.
+    input: Option<SourceInput>,
+    refused: Option<Refused>,
     /// When the worker's first chunk came.
     live_since: Option<Instant>,
     opened: bool,
@@ -112,6 +115,8 @@ impl Owner {
             worker: None,
             retry_at: Some(now),
             backoff: backoff(&context),
+            input: None,
+            refused: None,
             live_since: None,
             opened: false,
             open_by: now + OPENING_WITHOUT_TRACKS,
@@ -205,8 +210,9 @@ impl Owner {
             Wanted::Spec(spec) => {
                 let another_source = spec.source != self.spec.source;
                 let another_latency = spec.latency != self.spec.latency;
+                let another_login = spec.credentials != self.spec.credentials;
                 self.spec = spec;
-                if !(another_source || another_latency) {
+                if !(another_source || another_latency || another_login) {
                     return Step::Go;
                 }
                 tracing::info!(stream = %self.owned.stream, "source was changed");

@@ -4,18 +4,21 @@
 //! checked by the worker when it connects, after DNS and at every redirect; what can be told
 //! from the address alone is refused here already.
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use reelay_media::SourceInput;
-use reelay_model::{SourceAddress, classify};
-use url::{Host, Url};
+use reelay_model::{CredentialsName, SourceAddress, classify, literal_address};
+use url::Url;
+
+use crate::credentials::{self, CredentialsError};
 
 /// Which places sources may come from, by this service's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourcePolicy {
     /// Directory that `file:` sources lie in, links resolved; none: no file sources.
     pub media_dir: Option<PathBuf>,
+    /// Directory of the credentials that specs name; none: no credentials.
+    pub credentials_dir: Option<PathBuf>,
     /// Whether loopback, link-local and metadata addresses are allowed.
     pub allow_local_sources: bool,
 }
@@ -56,6 +59,9 @@ pub enum ResolveError {
         /// What kind of address.
         class: &'static str,
     },
+    /// The credentials that the spec names are of no use.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
 }
 
 impl ResolveError {
@@ -67,6 +73,7 @@ impl ResolveError {
             Self::File { .. } | Self::Outside { .. } | Self::NoMediaDir => "access-denied",
             Self::NotAFile { .. } => "invalid-format",
             Self::Address { .. } => "address-refused",
+            Self::Credentials(_) => "no-credentials",
         }
     }
 }
@@ -77,6 +84,7 @@ impl ResolveError {
 /// The address names nothing that this service may open.
 pub fn resolve(
     address: &SourceAddress,
+    credentials: Option<&CredentialsName>,
     policy: &SourcePolicy,
 ) -> Result<SourceInput, ResolveError> {
     match address {
@@ -96,6 +104,25 @@ pub fn resolve(
             }
             Ok(SourceInput::Http {
                 url: url.to_string(),
+                allow_local: policy.allow_local_sources,
+            })
+        }
+        SourceAddress::Rtsp(address) => {
+            if !policy.allow_local_sources {
+                refuse_local(address.url())?;
+            }
+            let login = credentials
+                .map(|name| credentials::read(policy.credentials_dir.as_deref(), name))
+                .transpose()?;
+            let (credentials, authority) = match login {
+                Some(login) => (Some(login.credentials), login.authority),
+                None => (None, None),
+            };
+            Ok(SourceInput::Rtsp {
+                url: address.url().to_string(),
+                transport: address.transport(),
+                credentials,
+                authority,
                 allow_local: policy.allow_local_sources,
             })
         }
@@ -125,10 +152,8 @@ fn file_below(media_dir: &Path, path: &str) -> Result<PathBuf, ResolveError> {
 }
 
 fn refuse_local(url: &Url) -> Result<(), ResolveError> {
-    let address = match url.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address),
-        Some(Host::Domain(_)) | None => return Ok(()),
+    let Some(address) = literal_address(url) else {
+        return Ok(());
     };
     let class = classify(address);
     if class.allowed_by_default() {
@@ -154,6 +179,7 @@ mod tests {
     fn policy(media_dir: Option<&Path>) -> SourcePolicy {
         SourcePolicy {
             media_dir: media_dir.map(|path| path.canonicalize().unwrap()),
+            credentials_dir: None,
             allow_local_sources: false,
         }
     }
@@ -170,7 +196,7 @@ mod tests {
         symlink(dir.path(), media.join("up")).unwrap();
 
         let policy = policy(Some(&media));
-        let code = |text: &str| resolve(&address(text), &policy).map_err(|e| e.code());
+        let code = |text: &str| resolve(&address(text), None, &policy).map_err(|e| e.code());
         let real = policy.media_dir.clone().unwrap().join("clips/a.mp4");
         assert_eq!(
             code("file:clips/a.mp4"),
@@ -185,7 +211,7 @@ mod tests {
 
     #[test]
     fn without_a_media_directory_there_are_no_files() {
-        let error = resolve(&address("file:a.mp4"), &policy(None)).unwrap_err();
+        let error = resolve(&address("file:a.mp4"), None, &policy(None)).unwrap_err();
         assert!(error.to_string().contains("--media-dir"), "{error}");
     }
 
@@ -195,15 +221,19 @@ mod tests {
             "http://127.0.0.1/a.mp4",
             "http://[::1]/a",
             "http://169.254.169.254/x",
+            "rtsp://127.0.0.1:8554/cam",
+            "rtsp://0x7f000001/cam",
+            "rtsps://localhost/cam",
         ] {
-            let refused = resolve(&address(text), &policy(None)).unwrap_err();
+            let refused = resolve(&address(text), None, &policy(None)).unwrap_err();
             assert_eq!(refused.code(), "address-refused", "{text}");
             let allowing = SourcePolicy {
                 media_dir: None,
+                credentials_dir: None,
                 allow_local_sources: true,
             };
-            assert!(resolve(&address(text), &allowing).is_ok(), "{text}");
+            assert!(resolve(&address(text), None, &allowing).is_ok(), "{text}");
         }
-        assert!(resolve(&address("http://192.168.1.20/a.mp4"), &policy(None)).is_ok());
+        assert!(resolve(&address("http://192.168.1.20/a.mp4"), None, &policy(None)).is_ok());
     }
 }

@@ -96,6 +96,14 @@ impl Reporter {
         }
     }
 
+    /// What happens next about the problem that there is.
+    pub fn next(&mut self, next: String) {
+        if let Some(problem) = &mut self.status.problem {
+            problem.next = next;
+            self.changed = true;
+        }
+    }
+
     /// The tracks as they are published.
     pub fn tracks(&mut self, tracks: &[TrackInfo]) {
         self.status.tracks = tracks

@@ -27,6 +27,11 @@ pub(super) struct TimeBase {
 }
 
 impl TimeBase {
+    /// Units per second.
+    pub(super) fn rate(self) -> u32 {
+        u32::try_from(self.denominator / self.numerator.max(1)).unwrap_or(1)
+    }
+
     /// `time` in units of `rate` per second, rounded to the nearest.
     pub(super) fn ticks(self, time: i64, rate: u32) -> i64 {
         let value = i128::from(time) * i128::from(self.numerator) * i128::from(rate);

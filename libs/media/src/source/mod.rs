@@ -5,8 +5,11 @@ mod file;
 mod http;
 mod interleave;
 mod line;
+mod live;
 mod open;
 mod picture;
+mod recode;
+mod rtsp;
 mod rules;
 mod say;
 mod sound;
@@ -85,6 +88,25 @@ pub(crate) fn run<W: Write>(
         }
         (Ok(()), SourceInput::Http { url, allow_local }) => {
             file::run(job, http::remote(url.clone(), *allow_local), stop, output)
+        }
+        (
+            Ok(()),
+            SourceInput::Rtsp {
+                url,
+                transport,
+                credentials,
+                authority,
+                allow_local,
+            },
+        ) => {
+            let camera = rtsp::Camera {
+                url: url.clone(),
+                transport: *transport,
+                credentials: credentials.clone(),
+                authority: authority.clone(),
+                allow_local: *allow_local,
+            };
+            rtsp::run(job, camera, stop, output)
         }
     };
     match result {

@@ -188,6 +188,7 @@ impl Camera {
             self.segmenter.push_video(VideoFrame {
                 presentation: pts,
                 decode_bound: packet.dts(),
+                reorder: None,
                 kind: unit.kind,
                 discontinuity: false,
                 format: 0,

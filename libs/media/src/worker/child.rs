@@ -17,7 +17,10 @@ use super::{
     frame::{Command, read_command},
     output::Output,
 };
-use crate::SourceJob;
+use crate::{
+    SourceJob,
+    credentials::{self, CleanStderr},
+};
 
 /// What a media worker process runs: reads its job from stdin, writes messages to stdout and
 /// logs to stderr, until the job is done or the parent is gone.
@@ -32,7 +35,7 @@ pub fn worker_main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     tracing_subscriber::fmt()
-        .with_writer(io::stderr)
+        .with_writer(|| CleanStderr)
         .without_time()
         .with_ansi(false)
         .with_max_level(tracing::Level::WARN)
@@ -59,6 +62,9 @@ fn run() -> io::Result<()> {
 }
 
 fn run_source(job: &SourceJob) -> io::Result<()> {
+    if let Some(secret) = job.source.credentials() {
+        credentials::hide(secret);
+    }
     let stop = Arc::new(AtomicBool::new(false));
     thread::Builder::new().name("commands".to_owned()).spawn({
         let stop = stop.clone();

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::frame::{ChunkHead, Head, write_frame};
-use crate::{SourceProblem, SourceProblemCode, TracksMessage};
+use crate::{SourceProblem, SourceProblemCode, TracksMessage, credentials};
 
 /// Silence after which a heartbeat is due.
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -87,7 +87,8 @@ impl<W: Write> Output<W> {
         self.write(&Head::Chunk(head), pieces)
     }
 
-    pub(crate) fn problem(&mut self, problem: SourceProblem) -> Result<(), Gone> {
+    pub(crate) fn problem(&mut self, mut problem: SourceProblem) -> Result<(), Gone> {
+        problem.message = credentials::clean(&problem.message).into_owned();
         self.write(&Head::Problem(problem), &[])
     }
 

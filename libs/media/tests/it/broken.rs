@@ -37,14 +37,6 @@ async fn what_cannot_be_played_is_refused_with_its_reason() {
         fs::write(&path, bytes).unwrap();
         path
     };
-    let hevc = clip(
-        folder,
-        "hevc.mp4",
-        "25",
-        "1",
-        "-c:v libx265 -x265-params log-level=none -an",
-    );
-    ffmpeg(folder, "-i DIR/good.mp4 -c:v mpeg4 -an DIR/mpeg4.mp4");
     fs::write(folder.join("list.m3u8"), "#EXTM3U\n#EXTINF:2,\ngood.mp4\n").unwrap();
     ffmpeg(
         folder,
@@ -63,15 +55,10 @@ async fn what_cannot_be_played_is_refused_with_its_reason() {
         ),
         (folder.join("list.m3u8"), Code::InvalidFormat),
         (folder.join("still.jpg"), Code::InvalidFormat),
-        (hevc, Code::UnsupportedCodec),
-        (folder.join("mpeg4.mp4"), Code::UnsupportedCodec),
     ] {
         let problem = refused(&path).await;
         let possible = [code, Code::NoMedia];
         assert!(possible.contains(&problem.code), "{path:?}: {problem:?}");
-        if code == Code::UnsupportedCodec {
-            assert!(problem.message.contains("HEVC") || problem.message.contains("MPEG4"));
-        }
     }
 }
 

@@ -3,9 +3,11 @@
 
 mod broken;
 mod clips;
+mod codecs;
 mod collect;
 mod file;
 mod http;
+mod rtsp;
 mod supervision;
 mod synthetic;
 mod transcode;

@@ -142,7 +142,8 @@ impl StackBuilder {
             }
         };
         let media_dir = self.media_dir.clone().unwrap_or_else(|| dir.join("media"));
-        for folder in [&media_dir, &dir.join("log")] {
+        let credentials_dir = dir.join("credentials");
+        for folder in [&media_dir, &credentials_dir, &dir.join("log")] {
             fs::create_dir_all(folder)
                 .map_err(Error::io(format!("creating {}", folder.display())))?;
         }
@@ -188,6 +189,8 @@ impl StackBuilder {
             let spec = spec
                 .arg("--media-dir")
                 .arg(&media_dir)
+                .arg("--credentials-dir")
+                .arg(&credentials_dir)
                 .args(&self.ingest_args);
             ingests.push(Service::start(spec, admin_port, None, plan.http.clone())?);
         }

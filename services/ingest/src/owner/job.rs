@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use backon::BackoffBuilder as _;
 use reelay_bus::ProduceError;
-use reelay_media::{MediaChunk, SourceJob, SourceMessage, SourceProblem, SourceWorker};
+use reelay_media::{
+    MediaChunk, SourceInput, SourceJob, SourceMessage, SourceProblem, SourceProblemCode,
+    SourceWorker,
+};
 use reelay_model::{Micros, Phase};
 use reelay_timeline::gaps;
 use reelay_wire::{SegmentNumber, SourceMark, Ticks, Track};
@@ -25,11 +28,21 @@ use crate::{
 /// at once.
 const SOUND_AFTER: Duration = Duration::from_secs(10);
 
+/// So often it is looked whether refused credentials have changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What a camera has refused.
+pub(super) struct Refused {
+    input: SourceInput,
+    wait: Duration,
+    until: Instant,
+}
+
 impl Owner {
     pub(super) async fn start_source(&mut self) {
         self.retry_at = None;
         let (address, policy) = (&self.spec.source, &self.context.config.sources);
-        let input = match resolve(address, policy) {
+        let input = match resolve(address, self.spec.credentials.as_ref(), policy) {
             Ok(input) => input,
             Err(refused) => {
                 let code = refused.code().to_owned();
@@ -37,7 +50,16 @@ impl Owner {
                 return;
             }
         };
+        if let Some(refused) = &self.refused
+            && refused.until > Instant::now()
+            && refused.input == input
+        {
+            // Only other credentials make another try worth it before its time.
+            self.retry_at = Some(refused.until.min(Instant::now() + LOOK_AGAIN));
+            return;
+        }
         let greatest = Micros(self.spec.greatest_segment.micros().cast_signed());
+        self.input = Some(input.clone());
         let mut job = SourceJob::new(
             self.owned.stream.as_str(),
             input,
@@ -168,6 +190,7 @@ impl Owner {
             .is_some_and(|since| since.elapsed() > SOUND_AFTER)
         {
             self.backoff = backoff(&self.context);
+            self.refused = None;
         }
         Ok(Step::Go)
     }
@@ -178,6 +201,9 @@ impl Owner {
             fatal = problem.fatal, "problem with the source");
         if problem.fatal {
             self.lost(source::phase_of(problem.code), code, problem.message);
+            if problem.code == SourceProblemCode::AccessDenied {
+                self.was_refused();
+            }
         } else {
             let next = if problem.lasting {
                 "the stream goes on; this is over when the source is sound again"
@@ -205,6 +231,27 @@ impl Owner {
             message,
             next: format!("tried again in {:.1} s", wait.as_secs_f32()),
         }));
+    }
+
+    /// A camera has refused the password: it is tried again seldom, since many lock who tries
+    /// often, or when it has changed.
+    fn was_refused(&mut self) {
+        let Some(input @ SourceInput::Rtsp { .. }) = self.input.take() else {
+            return;
+        };
+        let (first, most) = self.context.config.retry_refused;
+        let wait = self
+            .refused
+            .as_ref()
+            .filter(|refused| refused.input == input)
+            .map_or(first, |refused| (refused.wait * 2).min(most));
+        let until = Instant::now() + wait;
+        self.retry_at = Some(until.min(Instant::now() + LOOK_AGAIN));
+        self.reporter.next(format!(
+            "tried again in {:.0} s, or as soon as the credentials change",
+            wait.as_secs_f32()
+        ));
+        self.refused = Some(Refused { input, wait, until });
     }
 
     /// Ends the worker's job: segments that it left unfinished are closed, and what a track lacks

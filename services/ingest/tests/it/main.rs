@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod cameras;
 mod files;
 mod outage;
 mod setup;

@@ -36,6 +36,8 @@ pub struct Deployment {
     pub bus: Bus,
     pub scratch: ScratchDir,
     pub spool: SpoolLimits,
+    /// Sources on this machine: cameras of the test.
+    pub allow_local_sources: bool,
     producer: Producer,
 }
 
@@ -73,6 +75,7 @@ impl Deployment {
             bus,
             scratch,
             spool: SpoolLimits::default(),
+            allow_local_sources: false,
             producer,
         }
     }
@@ -81,13 +84,21 @@ impl Deployment {
         self.scratch.path().join("media").canonicalize().unwrap()
     }
 
+    /// Where credentials are put.
+    pub fn credentials_dir(&self) -> PathBuf {
+        let dir = self.scratch.path().join("credentials");
+        std::fs::create_dir_all(&dir).unwrap();
+        dir.canonicalize().unwrap()
+    }
+
     /// Ingest as a task of this process.
     pub fn ingest(&self) -> Task {
         let config = Config {
             bus: self.bus.config().clone(),
             sources: SourcePolicy {
                 media_dir: Some(self.media_dir()),
-                allow_local_sources: false,
+                credentials_dir: Some(self.credentials_dir()),
+                allow_local_sources: self.allow_local_sources,
             },
             instance: "test".to_owned(),
             worker: WorkerProgram {
@@ -95,6 +106,7 @@ impl Deployment {
                 args: vec![MEDIA_WORKER.to_owned()],
             },
             retry: (Duration::from_millis(100), Duration::from_secs(2)),
+            retry_refused: (Duration::from_secs(60), Duration::from_secs(60)),
             hand_over: Duration::from_secs(8),
             spool: self.spool,
         };
@@ -112,15 +124,25 @@ impl Deployment {
             .args(["--topic-prefix", &config.topic_prefix])
             .args(["--admin-listen", "127.0.0.1:0", "--instance", name])
             .arg("--media-dir")
-            .arg(self.media_dir());
+            .arg(self.media_dir())
+            .arg("--credentials-dir")
+            .arg(self.credentials_dir())
+            .args(self.allow_local_sources.then_some("--allow-local-sources"));
         Process::start(spec).unwrap()
     }
 
     pub async fn add(&self, id: &str, source: &str) -> Added {
+        self.add_spec(
+            id,
+            json!({"id": id, "source": source, "greatestSegmentSeconds": 2}),
+        )
+        .await
+    }
+
+    pub async fn add_spec(&self, id: &str, spec: serde_json::Value) -> Added {
         let id: StreamId = id.parse().unwrap();
         let partition = partition_for(&id, PARTITIONS);
         let uid = StreamUid::random();
-        let spec = json!({"id": id, "source": source, "greatestSegmentSeconds": 2});
         let mut added = Added {
             id,
             uid,
