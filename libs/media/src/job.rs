@@ -102,6 +102,23 @@ pub enum SourceInput {
         /// connected to.
         allow_local: bool,
     },
+    /// A device of this machine, played as it gives.
+    Device {
+        /// Which driver.
+        kind: DeviceKind,
+        /// Its name there. The caller has checked that it may be opened.
+        name: String,
+    },
+}
+
+/// Drivers of devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeviceKind {
+    /// Video for Linux: a webcam, such as `/dev/video0`.
+    V4l2,
+    /// FFmpeg draws the picture that the name describes: a device for tests.
+    Drawn,
 }
 
 impl SourceInput {

@@ -18,6 +18,9 @@ mod cmaf;
 mod codec;
 mod cpu_level;
 mod credentials;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod job;
 mod message;
 mod pace;
@@ -32,7 +35,7 @@ pub use camera::read_clock;
 #[doc(hidden)]
 pub use cpu_level::{CpuLevel, limit_cpu};
 pub use credentials::Credentials;
-pub use job::{Resume, SourceInput, SourceJob, WorkerProgram};
+pub use job::{DeviceKind, Resume, SourceInput, SourceJob, WorkerProgram};
 pub use message::{
     MediaChunk, SourceMessage, SourceProblem, SourceProblemCode, TrackInfo, TracksMessage,
 };

@@ -13,14 +13,14 @@ use crate::FieldError;
 pub use rtsp::{RtspAddress, RtspTransport};
 
 const FIELD: &str = "source";
-const SCHEMES: &str = "an address of scheme rtsp://, rtsps://, http://, https://, file: or \
+const SCHEMES: &str = "an address of scheme rtsp://, rtsps://, http://, https://, file:, v4l2: or \
                        synthetic:, such as rtsp://camera.example/main";
 
 /// Where a stream's media comes from.
 ///
 /// Written `synthetic:?width=1280&height=720&fps=25&bitrate=2500000&tone=440` (all optional),
-/// `file:clips/door.mp4` (a path below ingest's media directory), `https://host/door.mp4` or
-/// `rtsp://camera/main` (see [`RtspAddress`]).
+/// `file:clips/door.mp4` (a path below ingest's media directory), `https://host/door.mp4`,
+/// `rtsp://camera/main` (see [`RtspAddress`]) or `v4l2:/dev/video0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceAddress {
     /// A camera drawn by ingest itself: moving shapes, a burnt-in clock and a tone.
@@ -31,6 +31,8 @@ pub enum SourceAddress {
     Http(Url),
     /// A camera or server that speaks RTSP.
     Rtsp(RtspAddress),
+    /// A webcam of the machine that ingest runs on: a path below `/dev`, without `..`.
+    V4l2(Box<str>),
 }
 
 impl SourceAddress {
@@ -120,6 +122,7 @@ impl FromStr for SourceAddress {
             },
             "file" => parse_path(rest, text).map(Self::File),
             "http" | "https" => parse_url(text).map(Self::Http),
+            "v4l2" => parse_device(rest).map(Self::V4l2),
             "rtsp" | "rtsps" => RtspAddress::parse(text).map(Self::Rtsp),
             // The text may hold a password: the error shows the scheme alone.
             other => Err(FieldError::new(FIELD, format!("{other}:…"), SCHEMES)),
@@ -142,6 +145,24 @@ fn parse_path(path: &str, text: &str) -> Result<Box<str>, FieldError> {
         FIELD,
         text,
         "file: and a path relative to the media directory, without '..', such as file:clips/door.mp4",
+    ))
+}
+
+fn parse_device(path: &str) -> Result<Box<str>, FieldError> {
+    let sound = path.len() <= 255
+        && path.strip_prefix("/dev/").is_some_and(|rest| {
+            rest.split('/').all(|part| {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+                !part.is_empty() && !part.starts_with('.') && part.chars().all(plain)
+            })
+        });
+    if sound {
+        return Ok(path.into());
+    }
+    Err(FieldError::new(
+        FIELD,
+        format!("v4l2:{path}"),
+        "v4l2: and a device of the machine that ingest runs on, such as v4l2:/dev/video0",
     ))
 }
 
@@ -179,6 +200,7 @@ impl fmt::Display for SourceAddress {
             Self::File(path) => write!(f, "file:{path}"),
             Self::Http(url) => url.fmt(f),
             Self::Rtsp(address) => address.fmt(f),
+            Self::V4l2(path) => write!(f, "v4l2:{path}"),
         }
     }
 }
@@ -204,7 +226,7 @@ impl JsonSchema for SourceAddress {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^(synthetic:(\\?.*)?|file:[^/].*|(https?|rtsps?)://.+)$",
+            "pattern": "^(synthetic:(\\?.*)?|file:[^/].*|v4l2:/dev/.+|(https?|rtsps?)://.+)$",
             "examples": [
                 "rtsp://camera.example/main",
                 "file:clips/door.mp4",
@@ -228,6 +250,7 @@ mod tests {
             "rtsp://192.168.1.20/Streaming/Channels/101?x=1&y=2",
             "rtsp://[fd00::7]:8554/main#transport=udp",
             "rtsps://camera.example:322/main",
+            "v4l2:/dev/v4l/by-id/usb-046d_C920-video-index0",
         ] {
             assert_eq!(text.parse::<SourceAddress>().unwrap().to_string(), text);
         }
@@ -260,6 +283,11 @@ mod tests {
             "rtsp://camera/main#buffer=3",
             "rtsps://camera/main#transport=udp",
             "rtsp://camera/ma\nin",
+            "v4l2:",
+            "v4l2:/dev/",
+            "v4l2:video0",
+            "v4l2:/dev/../etc/passwd",
+            "v4l2:/etc/passwd",
         ] {
             let error = bad.parse::<SourceAddress>().unwrap_err();
             assert!(error.field.starts_with("source"), "{bad}: {error}");

@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-pub use faults::{FAULTS, Fault};
+pub use faults::{FAULTS, Fault, NONE};
 use speech::{Answer, Asked, Well, requests};
 
 use crate::Error;

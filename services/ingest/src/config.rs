@@ -26,6 +26,9 @@ pub struct Args {
     /// ca.crt), as Kubernetes mounts secrets, or files with one line user:password.
     #[arg(long)]
     pub credentials_dir: Option<PathBuf>,
+    /// A device that v4l2: sources may name, such as /dev/video0; may be given again.
+    #[arg(long = "v4l2-device", value_name = "PATH")]
+    pub v4l2_devices: Vec<String>,
     /// Allow sources on loopback, link-local and cloud metadata addresses.
     #[arg(long)]
     pub allow_local_sources: bool,
@@ -75,6 +78,7 @@ impl Config {
             sources: SourcePolicy {
                 media_dir,
                 credentials_dir,
+                v4l2_devices: args.v4l2_devices,
                 allow_local_sources: args.allow_local_sources,
             },
             instance: args.instance.unwrap_or_else(instance),

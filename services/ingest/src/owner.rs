@@ -7,7 +7,7 @@ mod opening;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use reelay_bus::ProduceError;
-use reelay_media::{SourceInput, SourceWorker};
+use reelay_media::{SourceInput, SourceProblemCode, SourceWorker};
 use reelay_model::{Phase, StreamSpec};
 use reelay_timeline::{Takeover, end_header};
 use reelay_wire::{Nonce, Opening, Topic, Track};
@@ -77,6 +77,10 @@ pub struct Owner {
     /// What the worker that runs, or ran last, was given to open.
     input: Option<SourceInput>,
     refused: Option<Refused>,
+    /// What the running worker has said of its source and not taken back.
+    lasting: Option<SourceProblemCode>,
+    /// Until when an event that it told is shown.
+    event_until: Option<Instant>,
     /// When the worker's first chunk came.
     live_since: Option<Instant>,
     opened: bool,
@@ -117,6 +121,8 @@ impl Owner {
             backoff: backoff(&context),
             input: None,
             refused: None,
+            lasting: None,
+            event_until: None,
             live_since: None,
             opened: false,
             open_by: now + OPENING_WITHOUT_TRACKS,
@@ -162,6 +168,7 @@ impl Owner {
                     Step::Go
                 }
                 () = tokio::time::sleep_until(self.reporter.due()) => {
+                    self.event_is_over();
                     self.reporter.write();
                     Step::Go
                 }

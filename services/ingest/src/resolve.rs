@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use reelay_media::SourceInput;
+use reelay_media::{DeviceKind, SourceInput};
 use reelay_model::{CredentialsName, SourceAddress, classify, literal_address};
 use url::Url;
 
@@ -19,6 +19,8 @@ pub struct SourcePolicy {
     pub media_dir: Option<PathBuf>,
     /// Directory of the credentials that specs name; none: no credentials.
     pub credentials_dir: Option<PathBuf>,
+    /// Devices that may be opened, by the paths that specs name.
+    pub v4l2_devices: Vec<String>,
     /// Whether loopback, link-local and metadata addresses are allowed.
     pub allow_local_sources: bool,
 }
@@ -59,6 +61,9 @@ pub enum ResolveError {
         /// What kind of address.
         class: &'static str,
     },
+    /// The device is not one of those that the operator has listed.
+    #[error("ingest may not open {0}: start it with --v4l2-device {0} if it shall")]
+    Device(String),
     /// The credentials that the spec names are of no use.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
@@ -72,7 +77,7 @@ impl ResolveError {
             Self::File { missing: true, .. } => "not-found",
             Self::File { .. } | Self::Outside { .. } | Self::NoMediaDir => "access-denied",
             Self::NotAFile { .. } => "invalid-format",
-            Self::Address { .. } => "address-refused",
+            Self::Address { .. } | Self::Device(_) => "address-refused",
             Self::Credentials(_) => "no-credentials",
         }
     }
@@ -105,6 +110,15 @@ pub fn resolve(
             Ok(SourceInput::Http {
                 url: url.to_string(),
                 allow_local: policy.allow_local_sources,
+            })
+        }
+        SourceAddress::V4l2(path) => {
+            if !policy.v4l2_devices.iter().any(|device| **device == **path) {
+                return Err(ResolveError::Device(path.to_string()));
+            }
+            Ok(SourceInput::Device {
+                kind: DeviceKind::V4l2,
+                name: path.to_string(),
             })
         }
         SourceAddress::Rtsp(address) => {
@@ -180,6 +194,7 @@ mod tests {
         SourcePolicy {
             media_dir: media_dir.map(|path| path.canonicalize().unwrap()),
             credentials_dir: None,
+            v4l2_devices: Vec::new(),
             allow_local_sources: false,
         }
     }
@@ -216,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn only_listed_devices_are_opened() {
+        let mut policy = policy(None);
+        let webcam = address("v4l2:/dev/video0");
+        let refused = resolve(&webcam, None, &policy).unwrap_err();
+        assert_eq!(refused.code(), "address-refused");
+        assert!(refused.to_string().contains("--v4l2-device /dev/video0"));
+        policy.v4l2_devices.push("/dev/video0".to_owned());
+        assert!(resolve(&webcam, None, &policy).is_ok());
+        assert!(resolve(&address("v4l2:/dev/video1"), None, &policy).is_err());
+    }
+
+    #[test]
     fn local_addresses_are_refused_unless_allowed() {
         for text in [
             "http://127.0.0.1/a.mp4",
@@ -230,6 +257,7 @@ mod tests {
             let allowing = SourcePolicy {
                 media_dir: None,
                 credentials_dir: None,
+                v4l2_devices: Vec::new(),
                 allow_local_sources: true,
             };
             assert!(resolve(&address(text), None, &allowing).is_ok(), "{text}");

@@ -101,15 +101,16 @@ fn play<'a, W: Write>(
     loop {
         let message = from.recv_timeout(TICK);
         output.tick()?;
-        if let Some(player) = player.as_ref().filter(|_| heard.elapsed() > STALLED) {
-            return Err(player.stalled());
+        match (&message, player.as_ref()) {
+            (Ok(FromLive::Packet { .. }), _) | (_, None) => heard = Instant::now(),
+            (_, Some(player)) if heard.elapsed() > STALLED => return Err(player.stalled()),
+            _ => {}
         }
         if stop.load(Ordering::Relaxed) && player.as_mut().is_none_or(Player::ended) {
             return Ok(());
         }
         match (message, player.as_mut()) {
             (Ok(FromLive::Opened(info)), _) => {
-                heard = Instant::now();
                 *player = Some(Player::new(job, info)?);
             }
             (Ok(FromLive::Failed(failure)), _) => return Err(failure),
@@ -121,7 +122,6 @@ fn play<'a, W: Write>(
                 }),
                 Some(player),
             ) => {
-                heard = Instant::now();
                 player.take(which, packet, arrival, output)?;
             }
             (

@@ -1,6 +1,7 @@
 //! Where packets come from.
 
 mod demux;
+mod device;
 mod file;
 mod http;
 mod interleave;
@@ -108,6 +109,9 @@ pub(crate) fn run<W: Write>(
             };
             rtsp::run(job, camera, stop, output)
         }
+        (Ok(()), SourceInput::Device { kind, name }) => {
+            device::run(job, *kind, name.clone(), stop, output)
+        }
     };
     match result {
         Ok(()) => Ok(()),
@@ -119,4 +123,10 @@ pub(crate) fn run<W: Write>(
             fatal: true,
         }),
     }
+}
+
+/// For the fuzz targets: reads a camera's description in every way.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_description(sdp: &str) {
+    rtsp::read_description(sdp);
 }

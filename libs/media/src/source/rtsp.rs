@@ -80,3 +80,23 @@ fn read(camera: &Camera, to: &SyncSender<FromLive>) {
         let _ = to.send(FromLive::Failed(failure));
     }
 }
+
+/// For the fuzz targets: reads a description in every way.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_description(sdp: &str) {
+    for (media, encodings) in [
+        ("video", &["h264", "h265", "av1", "vp9", "mp4v-es"][..]),
+        ("audio", &["mpeg4-generic", "opus", "pcmu", "l16", "g722"]),
+    ] {
+        let parameters = describe::format_parameters(sdp, media, 96);
+        for encoding in encodings {
+            let described = describe::Described {
+                encoding,
+                clock_rate: 90_000,
+                channels: 1,
+                parameters,
+            };
+            let _ = (describe::video(&described), describe::audio(&described));
+        }
+    }
+}

@@ -5,6 +5,7 @@ mod broken;
 mod clips;
 mod codecs;
 mod collect;
+mod device;
 mod file;
 mod http;
 mod rtsp;

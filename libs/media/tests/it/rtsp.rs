@@ -28,9 +28,12 @@ fn job(url: String, transport: RtspTransport, credentials: Option<(&str, &str)>)
 
 /// A camera that sends a clip of ten seconds, encoded by `encode`, in a loop.
 async fn camera(name: &str, login: Login, folder: &Path, encode: &str) -> Camera {
-    let clip = clip(folder, "clip.mkv", "25", "10", encode);
+    let path = folder.join("clip.mkv");
+    if !path.exists() {
+        clip(folder, "clip.mkv", "25", "10", encode);
+    }
     let mut camera = Camera::start(name, login).await.unwrap();
-    camera.feed(&clip, "-c copy").await.unwrap();
+    camera.feed(&path, "-c copy").await.unwrap();
     camera
 }
 

@@ -184,7 +184,9 @@ fn local_source(source: &SourceAddress) -> Option<FieldError> {
     let url = match source {
         SourceAddress::Http(url) => url,
         SourceAddress::Rtsp(address) => address.url(),
-        SourceAddress::Synthetic(_) | SourceAddress::File(_) => return None,
+        SourceAddress::Synthetic(_) | SourceAddress::File(_) | SourceAddress::V4l2(_) => {
+            return None;
+        }
     };
     let class = classify(literal_address(url)?);
     (!class.allowed_by_default()).then(|| {

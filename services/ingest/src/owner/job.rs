@@ -28,6 +28,9 @@ use crate::{
 /// at once.
 const SOUND_AFTER: Duration = Duration::from_secs(10);
 
+/// A problem that was an event is shown for so long.
+const EVENT_SHOWN: Duration = Duration::from_secs(60);
+
 /// So often it is looked whether refused credentials have changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -106,8 +109,11 @@ impl Owner {
                 self.problem(problem);
                 Step::Go
             }
-            Ok(SourceMessage::Recovered(_)) => {
-                self.reporter.problem(None);
+            Ok(SourceMessage::Recovered(code)) => {
+                if self.lasting == Some(code) {
+                    self.lasting = None;
+                    self.reporter.problem(None);
+                }
                 Step::Go
             }
             Ok(SourceMessage::Ended) => {
@@ -182,7 +188,10 @@ impl Owner {
         self.timeline.published(chunk, &header);
         if self.live_since.is_none() {
             self.live_since = Some(Instant::now());
-            self.reporter.problem(None);
+            // What this worker has said of its source still holds.
+            if self.lasting.is_none() && self.event_until.is_none() {
+                self.reporter.problem(None);
+            }
         }
         self.reporter.phase(Phase::Live);
         if self
@@ -206,8 +215,13 @@ impl Owner {
             }
         } else {
             let next = if problem.lasting {
+                self.lasting = Some(problem.code);
                 "the stream goes on; this is over when the source is sound again"
+            } else if self.lasting.is_some() {
+                // It would hide what lasts.
+                return;
             } else {
+                self.event_until = Some(Instant::now() + EVENT_SHOWN);
                 "the stream goes on"
             };
             self.reporter.problem(Some(Trouble {
@@ -231,6 +245,19 @@ impl Owner {
             message,
             next: format!("tried again in {:.1} s", wait.as_secs_f32()),
         }));
+    }
+
+    /// An event was long enough ago not to be shown any more.
+    pub(super) fn event_is_over(&mut self) {
+        if self
+            .event_until
+            .is_some_and(|until| until <= Instant::now())
+        {
+            self.event_until = None;
+            if self.lasting.is_none() {
+                self.reporter.problem(None);
+            }
+        }
     }
 
     /// A camera has refused the password: it is tried again seldom, since many lock who tries
@@ -259,6 +286,8 @@ impl Owner {
     pub(super) fn end_job(&mut self) {
         self.worker = None;
         self.live_since = None;
+        self.lasting = None;
+        self.event_until = None;
         for (track, number, has_parts) in self.timeline.unfinished() {
             if has_parts {
                 self.publisher.push_close(&track, number);

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod broken_cameras;
 mod cameras;
 mod files;
 mod outage;

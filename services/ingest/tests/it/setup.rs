@@ -98,6 +98,7 @@ impl Deployment {
             sources: SourcePolicy {
                 media_dir: Some(self.media_dir()),
                 credentials_dir: Some(self.credentials_dir()),
+                v4l2_devices: Vec::new(),
                 allow_local_sources: self.allow_local_sources,
             },
             instance: "test".to_owned(),

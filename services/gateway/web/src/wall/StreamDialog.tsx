@@ -109,7 +109,7 @@ export function StreamDialog({ edited, onClose }: Props) {
         <Field
           name="source"
           label="Source"
-          hint="file: and a path below the media folder, http(s)://… of a file, or synthetic: for a test picture."
+          hint="rtsp://… of a camera (without its password), file: and a path below the media folder, http(s)://… of a file, or synthetic: for a test picture."
           problem={problemOf("source")}
           after={
             !edited && (

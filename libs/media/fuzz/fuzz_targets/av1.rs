@@ -1,0 +1,6 @@
+//! AV1 OBUs and sequence headers: no bytes make them panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| reelay_media::fuzzing::av1(bytes));

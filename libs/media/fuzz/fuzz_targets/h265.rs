@@ -1,0 +1,6 @@
+//! H.265 parameter sets, records and access units: no bytes make them panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| reelay_media::fuzzing::h265(bytes));

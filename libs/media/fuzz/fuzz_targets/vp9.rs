@@ -1,0 +1,6 @@
+//! VP9 frame headers: no bytes make them panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| reelay_media::fuzzing::vp9(bytes));
