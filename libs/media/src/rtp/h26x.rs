@@ -123,7 +123,7 @@ impl Nals {
         }
         // Some cameras mark parameter sets and SEI as if they were pictures.
         if packet.marker && (self.picture || self.broken) {
-            damaged |= self.broken;
+            damaged |= self.broken || self.in_fragment;
             self.end(give);
         }
         damaged

@@ -164,6 +164,8 @@ struct Player<'a> {
     formats: Vec<TrackInfo>,
     events: Events,
     opened: Instant,
+    /// How far video's times have come, and when.
+    advanced: (i64, Instant),
     /// Why the last packet was of no use.
     useless: Option<String>,
 }
@@ -205,6 +207,7 @@ impl<'a> Player<'a> {
             formats: Vec::new(),
             events: Events::default(),
             opened: Instant::now(),
+            advanced: (i64::MIN, Instant::now()),
             useless: None,
         })
     }
@@ -300,6 +303,15 @@ impl<'a> Player<'a> {
             return Ok(());
         };
         self.jumped(place.jump, output)?;
+        let (furthest, since) = &mut self.advanced;
+        if place.time > *furthest {
+            (*furthest, *since) = (place.time, Instant::now());
+        } else if since.elapsed() > STALLED {
+            return Err(Failure::Problem(
+                SourceProblemCode::Stalled,
+                "the camera sends pictures, but their timestamps stand still".to_owned(),
+            ));
+        }
         let depth = self.reordering.depth(place.time, said);
         let line = rescale(place.time, VIDEO_TIMESCALE, 1_000_000);
         self.capture.arrived(line, arrival);

@@ -136,7 +136,7 @@ pub const FAULTS: &[Fault] = &[
             a.reply("200 OK", "Content-Length: many\r\n", "")
         })
     }),
-    answers("framing", "content-length-enormous", SILENT, |a| {
+    answers("framing", "content-length-enormous", LOST, |a| {
         when(a, "DESCRIBE", |a| {
             a.reply("200 OK", "Content-Length: 9999999999999\r\n", "")
         })
@@ -151,7 +151,7 @@ pub const FAULTS: &[Fault] = &[
             (0..4000_u32).map(|n| (n * 7919 >> 3) as u8).collect()
         })
     }),
-    answers("framing", "line-never-ends", SILENT, |a| {
+    answers("framing", "line-never-ends", LOST, |a| {
         when(a, "DESCRIBE", |_| vec![b'A'; 200_000])
     }),
     // Logging in.
@@ -541,9 +541,12 @@ pub const FAULTS: &[Fault] = &[
         Media::Payloads(|n, payloads| {
             match n {
                 0..60 => payloads,
-                // One NAL unit of 30 MB and no end.
-                _ => (0..1000)
-                    .map(|_| [&[0x7c, 0x05][..], &[n as u8; 1000]].concat())
+                // A NAL unit that begins, goes on and never ends.
+                _ => (0..300)
+                    .map(|at| {
+                        let first = if at == 0 { 0x80 } else { 0 };
+                        [&[0x7c, 0x05 | first][..], &[n as u8; 1000]].concat()
+                    })
                     .collect(),
             }
         }),
