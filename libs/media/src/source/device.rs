@@ -15,7 +15,7 @@ use std::{
 
 use ffmpeg_next::{
     Dictionary, Error, Packet, ffi,
-    format::{self, Format, context::Input},
+    format::{self, context::Input, format::Format},
     media,
 };
 use reelay_model::Micros;
