@@ -18,7 +18,7 @@ use std::{
 };
 
 pub use faults::{FAULTS, Fault, NONE};
-use speech::{Answer, Asked, Well, requests};
+use speech::{Answer, Well, requests};
 
 use crate::Error;
 

@@ -348,6 +348,7 @@ mod tests {
             source: None,
             remove_labels: vec!["floor".into()],
             common: Common {
+                credentials: None,
                 name: Some("Back door".into()),
                 latency: None,
                 rungs: vec![],

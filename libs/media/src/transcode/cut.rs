@@ -128,6 +128,7 @@ mod tests {
             segmenter.push_video(VideoFrame {
                 presentation: time,
                 decode_bound: Some(time),
+                reorder: None,
                 kind: if n == 0 {
                     FrameKind::Idr
                 } else {
