@@ -297,7 +297,7 @@ fn read_sps(nal: &[u8]) -> Option<SpsInfo> {
     if !sound(width) || !sound(height) {
         return None;
     }
-    let depth = |value: u32| (value <= 8).then_some(8 + value as u8);
+    let depth = |value: u32| (value <= 8).then(|| 8 + value as u8);
     let bit_depth_luma = depth(bits.ue()?)?;
     let bit_depth_chroma = depth(bits.ue()?)?;
     bits.ue()?;
