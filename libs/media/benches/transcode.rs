@@ -90,10 +90,7 @@ fn make_clip(folder: &Path) -> PathBuf {
     let path = folder.join("clip.mp4");
     let length = SECONDS.to_string();
     let (picture, input): (Vec<&str>, String) = match footage("face.mp4") {
-        Some(face) => (
-            vec!["-stream_loop", "-1", "-i"],
-            face.display().to_string(),
-        ),
+        Some(face) => (vec!["-stream_loop", "-1", "-i"], face.display().to_string()),
         None => (
             vec!["-f", "lavfi", "-i"],
             "testsrc2=size=1280x720:rate=25".to_owned(),
@@ -114,7 +111,8 @@ fn make_clip(folder: &Path) -> PathBuf {
 /// CPU seconds of all children that have ended.
 fn children() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    let seconds =
+        |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
     seconds(usage.user_time()) + seconds(usage.system_time())
 }
 

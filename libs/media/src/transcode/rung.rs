@@ -237,7 +237,7 @@ impl Rung {
             *frame_rate_milli,
         )
         .map_err(|error| self.failed(&error))?;
-        let stream = RungStream::new(profile.codec, encoder.extradata(), size)?;
+        let stream = RungStream::new(profile.codec, encoder.extradata())?;
         Ok(Opened {
             scaler: Scaler::new(Pixel::YUV420P, size.0, size.1),
             encoder,

@@ -5,50 +5,36 @@ use bytes::Bytes;
 use ffmpeg_next::Packet;
 use reelay_model::RungCodec;
 
-use super::{Failure, TranscodeProblem, TranscodeProblemCode};
+use super::Failure;
 use crate::{
     cmaf::{Codec, init_segment},
-    codec::AvcStream,
+    codec::{VideoKind, VideoStream},
     publish::Payload,
     segmenter::VIDEO_TIMESCALE,
 };
 
 /// The coded stream of one rung.
 pub(super) struct RungStream {
-    coding: Coding,
+    stream: VideoStream,
     codecs: String,
     init: Bytes,
 }
 
-enum Coding {
-    H264(Box<AvcStream>),
-}
-
 impl RungStream {
     /// A stream with the configuration that the encoder gave.
-    pub(super) fn new(
-        codec: RungCodec,
-        extradata: &[u8],
-        _size: (u32, u32),
-    ) -> Result<Self, Failure> {
-        let (coding, codec) = match codec {
-            RungCodec::H264 => {
-                let stream = AvcStream::new(extradata)?;
-                let config = stream
-                    .config()
-                    .cloned()
-                    .ok_or_else(|| Failure::internal("x264 gives no parameter sets"))?;
-                (Coding::H264(Box::new(stream)), Codec::Avc(config))
-            }
-            other => {
-                return Err(Failure::Problem(TranscodeProblem::new(
-                    TranscodeProblemCode::UnsupportedCodec,
-                    format!("rungs in {other} are not made yet"),
-                )));
-            }
+    pub(super) fn new(codec: RungCodec, extradata: &[u8]) -> Result<Self, Failure> {
+        let kind = match codec {
+            RungCodec::H264 => VideoKind::Avc,
+            RungCodec::H265 => VideoKind::Hevc,
+            RungCodec::Av1 => VideoKind::Av1,
         };
+        let stream = VideoStream::new(kind, extradata)?;
+        let config = stream.config().ok_or_else(|| {
+            Failure::internal(format!("the {codec} encoder gives no configuration"))
+        })?;
+        let codec = Codec::from(config);
         Ok(Self {
-            coding,
+            stream,
             codecs: codec.codecs(),
             init: init_segment(&codec, VIDEO_TIMESCALE)?.into(),
         })
@@ -66,15 +52,17 @@ impl RungStream {
 
     /// The sample of an encoder's packet.
     pub(super) fn payload(&mut self, packet: Packet) -> Result<Payload, Failure> {
-        match &mut self.coding {
-            Coding::H264(stream) => {
-                let data = packet.data().unwrap_or_default();
-                let mut unit = stream.access_unit(data, packet.is_key())?;
-                unit.nals
-                    .retain(|nal| !is_signature(data.get(nal.clone()).unwrap_or_default()));
-                Ok(Payload::Nals(packet, unit.nals))
-            }
+        let data = packet.data().unwrap_or_default();
+        let mut unit = self.stream.frame(data, packet.is_key())?;
+        if let VideoStream::Avc(_) = self.stream {
+            unit.nals
+                .retain(|nal| !is_signature(data.get(nal.clone()).unwrap_or_default()));
         }
+        Ok(if self.stream.has_lengths() {
+            Payload::Nals(packet, unit.nals)
+        } else {
+            Payload::Pieces(packet, unit.nals)
+        })
     }
 }
 

@@ -259,3 +259,42 @@ async fn sizes_change_from_segment_to_segment() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn all_codecs_in_normal_latency() {
+    let folder = tempfile::tempdir().unwrap();
+    let clip = clip(folder.path(), "clip.mp4", "25", "4", "-g 50 -bf 2");
+    let segments = segments(&clip);
+    let definitions = [
+        "120p:height=120,cap=300000",
+        "90p:height=90,cap=200000,codec=h265",
+        "80p:height=80,cap=200000,codec=av1",
+    ];
+    every_frame(&segments, &definitions, LatencyMode::Normal, folder.path()).await;
+    for (rung, entry, reorders) in [
+        ("120p", "avc1", true),
+        ("90p", "hvc1", true),
+        ("80p", "av01", false),
+    ] {
+        let bytes = std::fs::read(folder.path().join(format!("{rung}-0.mp4"))).unwrap();
+        let has = |name: &str| bytes.windows(4).any(|window| window == name.as_bytes());
+        assert!(has(entry), "{rung}");
+        let found = tool(
+            "ffprobe",
+            &[
+                "-v",
+                "error",
+                "-show_entries",
+                "stream=has_b_frames",
+                "-of",
+                "csv=p=0",
+                folder
+                    .path()
+                    .join(format!("{rung}-0.mp4"))
+                    .to_str()
+                    .unwrap(),
+            ],
+        );
+        assert_eq!(found.trim() != "0", reorders, "{rung}: {found}");
+    }
+}

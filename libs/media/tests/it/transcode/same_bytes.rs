@@ -138,7 +138,11 @@ async fn a_clip_in_normal_latency() {
     let path = clip(folder.path(), "clip.mp4", "30000/1001", "4", "-g 60 -bf 2");
     everywhere(
         &segments(&path),
-        &["120p:height=120,cap=300000"],
+        &[
+            "120p:height=120,cap=300000",
+            "90p:height=90,cap=200000,codec=h265,preset=ultrafast",
+            "80p:height=80,cap=200000,codec=av1,preset=12",
+        ],
         LatencyMode::Normal,
     )
     .await;
