@@ -169,6 +169,52 @@ impl Bus {
         .await
     }
 
+    /// What `group` has committed for a partition of `topic`: the offset before which it has done
+    /// everything. `None` if it never has, or if the offset is no longer in the log.
+    ///
+    /// # Errors
+    /// If the group's coordinator does not answer within 10 s.
+    pub async fn committed(
+        &self,
+        group: &str,
+        topic: &Topic,
+        partition: i32,
+    ) -> Result<Option<Offset>> {
+        let failed = |source| BusError::Query {
+            what: "committed offset",
+            topic: topic.clone(),
+            partition,
+            source,
+        };
+        let (low, high) = self.watermarks(topic, partition).await?;
+        // A client of its own: the group is part of a client's settings. It joins nothing.
+        let client: BaseConsumer<LogContext> = self
+            .config()
+            .consumer(group, 100, 1 << 20)
+            .create_with_context(LogContext::new("committed"))
+            .map_err(failed)?;
+        let name = self.topics().name(topic);
+        let asking = move || {
+            let mut list = TopicPartitionList::with_capacity(1);
+            list.add_partition(&name, partition);
+            let found = client.committed_offsets(list, QUERY_TIMEOUT)?;
+            let element = found.find_partition(&name, partition);
+            Ok(element.map(|element| element.offset()))
+        };
+        let answer = tokio::task::spawn_blocking(asking).await;
+        Ok(
+            match answer
+                .map_err(|_| BusError::ShuttingDown)?
+                .map_err(failed)?
+            {
+                Some(NativeOffset::Offset(offset)) if (low..=high).contains(&offset) => {
+                    Some(offset)
+                }
+                _ => None,
+            },
+        )
+    }
+
     /// Reads records once, from `from` on, up to `limits` or the end of the partition as it is
     /// when the reader gets there. Consumers are pooled; at most
     /// [`FetchLimits::PARALLEL`] reads run at a time, others wait.

@@ -7,7 +7,7 @@ use rdkafka::{
     consumer::{CommitMode, Consumer as _},
 };
 use reelay_model::Offset;
-use reelay_wire::Topic;
+use reelay_wire::{Topic, Topics};
 
 use crate::{
     Bus,
@@ -85,6 +85,7 @@ pub struct GroupConsumer {
     group: String,
     topic: Topic,
     topic_name: String,
+    topics: Topics,
     start: GroupStart,
     /// Revoked partitions that the caller has been told of and may still work on.
     leaving: Option<TopicPartitionList>,
@@ -114,6 +115,7 @@ impl GroupConsumer {
             native,
             group: group.to_owned(),
             topic_name: bus.topics().name(&topic),
+            topics: bus.topics().clone(),
             topic,
             start: options.start,
             leaving: None,
@@ -249,8 +251,21 @@ impl GroupConsumer {
     /// # Errors
     /// If librdkafka does not take it, as after leaving the group.
     pub fn commit(&self, partition: i32, next: Offset) -> Result<()> {
+        self.commit_name(&self.topic_name, partition, next)
+    }
+
+    /// As [`commit`](Self::commit) for the same partition of another topic, which the member
+    /// reads by other means; [`Bus::committed`] gives it back.
+    ///
+    /// # Errors
+    /// If librdkafka does not take it, as after leaving the group.
+    pub fn commit_in(&self, topic: &Topic, partition: i32, next: Offset) -> Result<()> {
+        self.commit_name(&self.topics.name(topic), partition, next)
+    }
+
+    fn commit_name(&self, topic: &str, partition: i32, next: Offset) -> Result<()> {
         let mut list = TopicPartitionList::with_capacity(1);
-        list.add_partition_offset(&self.topic_name, partition, NativeOffset::Offset(next))
+        list.add_partition_offset(topic, partition, NativeOffset::Offset(next))
             .and_then(|()| match self.native.client() {
                 Some(client) => client.commit(&list, CommitMode::Async),
                 None => Ok(()),

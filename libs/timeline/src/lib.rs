@@ -7,6 +7,7 @@ pub mod hls;
 mod numbering;
 mod specs;
 mod survey;
+pub mod todo;
 pub mod track;
 pub mod window;
 

@@ -93,7 +93,7 @@ impl RungProfile {
     /// The field that cannot be, such as `480p.height`.
     pub fn validate(self) -> Result<Self, FieldError> {
         let field = |name: &str| format!("{}.{name}", self.id);
-        if !(64..=GREATEST_HEIGHT).contains(&self.height) || self.height % 2 != 0 {
+        if !(64..=GREATEST_HEIGHT).contains(&self.height) || !self.height.is_multiple_of(2) {
             return Err(FieldError::new(
                 field("height"),
                 self.height,
@@ -117,7 +117,7 @@ impl RungProfile {
         if !self.preset.fits(self.codec) {
             return Err(FieldError::new(
                 field("preset"),
-                &self.preset,
+                self.preset,
                 Preset::allowed(self.codec),
             ));
         }
