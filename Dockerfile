@@ -30,7 +30,8 @@ RUN cargo chef cook --locked --release --recipe-path recipe.json
 COPY . .
 COPY --from=web /src/services/gateway/web/dist services/gateway/web/dist
 RUN cargo build --locked --release --bins \
-    && mkdir /out && cp target/release/reelay target/release/reelay-ingest target/release/reelay-gateway /out/ \
+    && mkdir /out && cp target/release/reelay target/release/reelay-ingest target/release/reelay-transcode \
+       target/release/reelay-gateway /out/ \
     && strip /out/*
 
 FROM scratch AS prebuilt
@@ -62,12 +63,20 @@ FROM base AS cli
 COPY --from=binaries /out/reelay /usr/bin/reelay
 ENTRYPOINT ["/usr/bin/reelay"]
 
-FROM base AS ingest
+# FFmpeg's libraries, which ingest and transcode use in their workers.
+FROM base AS media
 USER root
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libavformat59 libavcodec59 libavutil57 libswscale6 libswresample4 \
     && rm -rf /var/lib/apt/lists/*
 USER 65532:65532
+
+FROM media AS ingest
 COPY --from=binaries /out/reelay-ingest /usr/bin/reelay-ingest
 EXPOSE 9101
 ENTRYPOINT ["/usr/bin/reelay-ingest"]
+
+FROM media AS transcode
+COPY --from=binaries /out/reelay-transcode /usr/bin/reelay-transcode
+EXPOSE 9103
+ENTRYPOINT ["/usr/bin/reelay-transcode"]

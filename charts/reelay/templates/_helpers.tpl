@@ -41,6 +41,12 @@ app.kubernetes.io/component: {{ index . 1 }}
   value: {{ include "reelay.kafkaProfile" . }}
 {{- end }}
 
+{{/* The rungs, the same for every program that asks for them. */}}
+{{- define "reelay.rungsEnv" -}}
+- name: REELAY_RUNGS
+  value: {{ .Values.rungs | quote }}
+{{- end }}
+
 {{/* What every pod says about itself, by the restricted profile of Pod Security. */}}
 {{- define "reelay.podSecurity" -}}
 automountServiceAccountToken: false

@@ -18,6 +18,12 @@ use crate::app::Context;
 /// How this service calls itself in statuses.
 pub const COMPONENT: &str = "transcode";
 
+/// Problem: the machine does not keep up.
+const OVERLOADED: &str = "overloaded";
+
+/// Problem: workers failed at a segment too often.
+const GIVEN_UP: &str = "segment-given-up";
+
 /// At least this often a status is written.
 const REPEAT: Duration = Duration::from_secs(5);
 
@@ -180,14 +186,14 @@ impl Reporter {
                 ),
             };
             Some((
-                "overloaded",
+                OVERLOADED,
                 message,
                 "gaps are made up for when there is time".to_owned(),
             ))
         } else {
             self.given_up.as_ref().map(|(message, _)| {
                 let next = "the segment is a gap in all rungs; the source has it".to_owned();
-                ("segment-given-up", message.clone(), next)
+                (GIVEN_UP, message.clone(), next)
             })
         };
         let known = self.status.problem.as_ref();

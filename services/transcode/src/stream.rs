@@ -88,6 +88,8 @@ pub struct Stream {
     run: Option<Run>,
     heals: JoinSet<(SegmentNumber, Healed)>,
     report: Reporter,
+    /// What this stream adds to the gauge of waiting segments.
+    waiting: f64,
 }
 
 /// Why the loop ends.
@@ -124,6 +126,7 @@ impl Stream {
             worker: None,
             run: None,
             heals: JoinSet::new(),
+            waiting: 0.0,
         }
     }
 
@@ -158,6 +161,7 @@ impl Stream {
             self.report.phase(Phase::Offline);
             self.report.write();
         }
+        self.count_waiting(0.0);
         streams.decrement(1);
     }
 
@@ -833,8 +837,14 @@ impl Stream {
         }
     }
 
+    fn count_waiting(&mut self, now: f64) {
+        metrics::gauge!("reelay_transcode_waiting_segments").increment(now - self.waiting);
+        self.waiting = now;
+    }
+
     fn write_status(&mut self) {
         let (finished, gaps) = self.todo.counts();
+        self.count_waiting((finished + gaps) as f64);
         self.report.load(&Load {
             behind: self.todo.behind(),
             segments: finished + gaps,

@@ -11,6 +11,7 @@ use std::{
 };
 
 use reelay_bus::{BusConfig, Profile, admin::PlanOptions};
+use reelay_model::{RungDefinitions, Rungs};
 use serde_json::Value;
 
 use crate::{
@@ -39,6 +40,7 @@ pub enum StackKafka {
 pub struct StackBuilder {
     kafka: StackKafka,
     ingests: usize,
+    transcodes: usize,
     gateways: usize,
     dir: Option<PathBuf>,
     media_dir: Option<PathBuf>,
@@ -46,7 +48,9 @@ pub struct StackBuilder {
     gateway_port: Option<u16>,
     admin_port: Option<u16>,
     topics: PlanOptions,
+    rungs: String,
     ingest_args: Vec<String>,
+    transcode_args: Vec<String>,
     gateway_args: Vec<String>,
 }
 
@@ -60,6 +64,18 @@ impl StackBuilder {
     /// The number of `ingest` processes; one if not set.
     pub fn ingests(mut self, count: usize) -> Self {
         self.ingests = count;
+        self
+    }
+
+    /// The number of `transcode` processes; none if not set.
+    pub fn transcodes(mut self, count: usize) -> Self {
+        self.transcodes = count;
+        self
+    }
+
+    /// The rungs of the deployment, as `--rungs` takes them; the default ones if not set.
+    pub fn rungs(mut self, rungs: impl Into<String>) -> Self {
+        self.rungs = rungs.into();
         self
     }
 
@@ -119,6 +135,12 @@ impl StackBuilder {
         self
     }
 
+    /// Adds arguments to every transcode's command line.
+    pub fn transcode_args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.transcode_args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
     /// Adds arguments to every gateway's command line.
     pub fn gateway_args<A: Into<String>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.gateway_args.extend(args.into_iter().map(Into::into));
@@ -134,6 +156,13 @@ impl StackBuilder {
         // Before anything takes time: what is not built will not be there later either.
         let ingest = service_program("reelay-ingest")?;
         let gateway = service_program("reelay-gateway")?;
+        let transcode = match self.transcodes {
+            0 => None,
+            _ => Some(service_program("reelay-transcode")?),
+        };
+        let rungs = self.rungs.parse::<RungDefinitions>();
+        let rungs = rungs.and_then(|definitions| Rungs::new(definitions.0));
+        let rungs = rungs.map_err(|error| Error::Missing(error.to_string()))?;
         let (dir, scratch) = match &self.dir {
             Some(dir) => (dir.clone(), None),
             None => {
@@ -169,6 +198,7 @@ impl StackBuilder {
             bus,
             &PlanOptions {
                 profile,
+                rungs: rungs.ids(),
                 ..self.topics.clone()
             },
         )
@@ -206,7 +236,7 @@ impl StackBuilder {
             } else {
                 spec.args(["--alternates".to_owned(), others.join(",")])
             };
-            let spec = spec.args(&self.gateway_args);
+            let spec = spec.args(["--rungs", &self.rungs]).args(&self.gateway_args);
             gateways.push(Service::start(
                 spec,
                 admin_port,
@@ -214,8 +244,18 @@ impl StackBuilder {
                 plan.http.clone(),
             )?);
         }
+        let mut transcodes = Vec::new();
+        for index in 0..self.transcodes {
+            let Some(program) = &transcode else { break };
+            let (spec, admin_port) = plan.service("transcode", index, program)?;
+            let spec = spec
+                .args(["--rungs", &self.rungs])
+                .args(&self.transcode_args);
+            transcodes.push(Service::start(spec, admin_port, None, plan.http.clone())?);
+        }
         let stack = Stack {
             ingests,
+            transcodes,
             gateways,
             cluster,
             bootstrap_servers: plan.bootstrap_servers,
@@ -288,6 +328,7 @@ impl Plan {
 pub struct Stack {
     // The order is that of ending: nothing is left without what it talks to.
     gateways: Vec<Service>,
+    transcodes: Vec<Service>,
     ingests: Vec<Service>,
     cluster: Option<KafkaCluster>,
     bootstrap_servers: String,
@@ -299,11 +340,12 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// One broker, one ingest, one gateway, on free ports in a scratch folder, until told otherwise.
+    /// One broker, one ingest, one gateway, no transcode, on free ports in a scratch folder, until told otherwise.
     pub fn builder() -> StackBuilder {
         StackBuilder {
             kafka: StackKafka::Own(1),
             ingests: 1,
+            transcodes: 0,
             gateways: 1,
             dir: None,
             media_dir: None,
@@ -314,7 +356,9 @@ impl Stack {
                 partitions: 4,
                 ..PlanOptions::default()
             },
+            rungs: Rungs::DEFAULT.to_owned(),
             ingest_args: Vec::new(),
+            transcode_args: Vec::new(),
             gateway_args: Vec::new(),
         }
     }
@@ -325,6 +369,19 @@ impl Stack {
     /// If there is none.
     pub fn ingest(&self, index: usize) -> &Service {
         &self.ingests[index]
+    }
+
+    /// Transcode `index`, from 0.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn transcode(&self, index: usize) -> &Service {
+        &self.transcodes[index]
+    }
+
+    /// All transcodes.
+    pub fn transcodes(&self) -> &[Service] {
+        &self.transcodes
     }
 
     /// Gateway `index`, from 0.
@@ -347,7 +404,8 @@ impl Stack {
 
     /// All services.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
-        self.gateways.iter().chain(&self.ingests)
+        let served = self.gateways.iter().chain(&self.transcodes);
+        served.chain(&self.ingests)
     }
 
     /// Its Kafka, unless somebody else runs that.
@@ -517,7 +575,7 @@ impl Stack {
         })
     }
 
-    /// Ends everything in order: first the gateways and ingests, then Kafka.
+    /// Ends everything in order: first the services, then Kafka.
     pub async fn shutdown(self) {
         futures::future::join_all(self.services().map(Service::stop)).await;
         if let Some(cluster) = &self.cluster {

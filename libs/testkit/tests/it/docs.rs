@@ -103,7 +103,12 @@ fn every_problem_code_has_a_section() {
             .all(char::is_alphanumeric)
             .then(|| code.trim_end_matches("\",").to_owned())
     });
-    let codes: BTreeSet<_> = codes.collect();
+    let mut codes: BTreeSet<_> = codes.collect();
+    let ladder = read("services/transcode/src/status.rs");
+    codes.extend(ladder.lines().filter_map(|line| {
+        let (_, code) = line.strip_prefix("const ")?.split_once(": &str = \"")?;
+        Some(code.trim_end_matches("\";").to_owned())
+    }));
     assert!(codes.contains("not-found") && codes.len() > 8, "{codes:?}");
     let page = read("docs/operations/troubleshooting.md");
     let heading = |l: &str| {
@@ -113,7 +118,7 @@ fn every_problem_code_has_a_section() {
     let sections: BTreeSet<_> = page.lines().filter_map(heading).collect();
     assert_eq!(
         codes, sections,
-        "docs/operations/troubleshooting.md does not explain the codes of libs/media"
+        "docs/operations/troubleshooting.md does not explain the codes of libs/media and of transcode"
     );
 }
 
@@ -177,6 +182,7 @@ fn configuration() -> String {
     );
     for (program, arguments) in [
         ("reelay-ingest", &[][..]),
+        ("reelay-transcode", &[]),
         ("reelay-gateway", &[]),
         ("reelay", &[]),
         ("reelay", &["streams", "add"]),

@@ -110,7 +110,17 @@ impl IndexReader {
 
     fn insert(&mut self, track: &Track, segment: Segment) {
         let segments = self.tracks.entry(track.clone()).or_default();
-        // The last record of a number counts: an owner corrects its predecessor's.
+        // Derived records count by identity: media takes the place of a gap when it is healed, and
+        // nothing takes the place of media.
+        let derived = matches!(track, Track::Rung(_));
+        if derived
+            && segments
+                .get(&segment.number)
+                .is_some_and(|known| !known.is_gap())
+        {
+            return;
+        }
+        // The last record of a number counts otherwise: an owner corrects its predecessor's.
         segments.insert(segment.number, Arc::new(segment));
         if segments.len() > MOST_REMEMBERED {
             segments.pop_first();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-/// Runs Kafka, ingest, gateway and a demo stream on this machine until Ctrl-C.
+/// Runs Kafka, ingest, transcode, gateway and a demo stream on this machine until Ctrl-C.
 #[derive(Debug, Parser)]
 #[command(name = "reelay-local", version)]
 pub struct Args {
@@ -39,6 +39,14 @@ pub struct Args {
     /// Number of ingest processes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(..=16))]
     pub ingests: u16,
+
+    /// Number of transcode processes; 1 if not set, but none with --ephemeral.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(..=16))]
+    pub transcodes: Option<u16>,
+
+    /// Rungs of the deployment, as every service takes them.
+    #[arg(long, default_value = reelay_model::Rungs::DEFAULT, value_name = "RUNGS")]
+    pub rungs: String,
 
     /// Number of gateway processes.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]

@@ -58,6 +58,8 @@ async fn start(args: &Args) -> anyhow::Result<Stack> {
         .kafka(kafka)
         .partitions(args.partitions)
         .ingests(args.ingests.into())
+        .transcodes(args.transcodes.unwrap_or(0).into())
+        .rungs(&args.rungs)
         .gateways(args.gateways.into());
     if let Some(dir) = &args.media_dir {
         builder = builder.media_dir(std::path::absolute(dir)?);
@@ -84,11 +86,17 @@ pub fn describe(stack: &Stack) -> Value {
         .iter()
         .map(|s| json!({"admin": s.admin_url(), "pid": s.process().pid()}))
         .collect();
+    let transcodes: Vec<Value> = stack
+        .transcodes()
+        .iter()
+        .map(|s| json!({"admin": s.admin_url(), "pid": s.process().pid()}))
+        .collect();
     json!({
         "kafka": stack.bootstrap_servers(),
         "topicPrefix": stack.topic_prefix(),
         "gateways": gateways,
         "ingests": ingests,
+        "transcodes": transcodes,
         "mediaDir": stack.media_dir(),
         "logs": stack.log_dir(),
     })
@@ -103,6 +111,7 @@ async fn obey(stack: &Stack, line: &str) -> Value {
     let services: &[Service] = match kind {
         "gateway" => stack.gateways(),
         "ingest" => stack.ingests(),
+        "transcode" => stack.transcodes(),
         _ => &[],
     };
     let Some((index, service)) = index

@@ -15,7 +15,7 @@ use reelay_testkit::{
 
 use crate::{Ended, Stop, args::Args};
 
-/// The first admin port: ingest's; a gateway's is the next.
+/// The first admin port: ingest's; the gateway's and the transcode's are the next.
 const ADMIN_PORT: u16 = 9101;
 
 /// A first segment needs Kafka, an owner and two seconds of video.
@@ -74,6 +74,8 @@ async fn start(args: &Args, dir: &Path) -> anyhow::Result<Stack> {
         .topic_prefix(&args.topic_prefix)
         .partitions(args.partitions)
         .ingests(args.ingests.into())
+        .transcodes(args.transcodes.unwrap_or(1).into())
+        .rungs(&args.rungs)
         .gateways(args.gateways.into())
         .gateway_port(args.port)
         .admin_port(ADMIN_PORT)
