@@ -279,6 +279,22 @@ fn details(view: &StreamView, address: impl Fn(&String) -> String) -> Vec<Vec<St
         }
         add(track.track.as_str(), words.join(", "));
     }
+    for status in view.status.values() {
+        let Some(work) = &status.transcode else {
+            continue;
+        };
+        let rungs = work.rungs.iter().map(|rung| match rung.dropped {
+            true => format!("{} left out", rung.rung),
+            false => format!("{} {:.2} cores", rung.rung, rung.cpu_per_media_second),
+        });
+        let mut words = vec![format!("{:.1} s behind", work.lag_seconds)];
+        words.extend(rungs);
+        add(&status.component, words.join(", "));
+        if let Some(problem) = &status.problem {
+            let name = format!("{} problem", status.component);
+            add(&name, format!("{}: {}", problem.code, problem.message));
+        }
+    }
     for (kind, path) in &view.playback {
         add(kind, address(path));
     }
