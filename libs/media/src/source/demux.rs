@@ -261,7 +261,8 @@ impl File {
                 .map(|entry| entry.timestamp)
                 .collect()
         };
-        let end = stream.start_time().max(0) + stream.duration().max(0);
+        // Decode times, which begin before the first presentation time.
+        let end = times.first()? + stream.duration().max(0);
         let steps = times.windows(2).map(|pair| pair[1] - pair[0]);
         let last = times.last().map(|last| end - last);
         let longest = steps.chain(last).max()?;

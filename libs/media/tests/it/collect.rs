@@ -175,7 +175,12 @@ impl Collected {
 /// Runs FFmpeg (or ffprobe) and gives what it wrote to stdout; panics with its errors if it
 /// fails or, with `-v error`, says anything.
 pub fn tool(name: &str, args: &[&str]) -> String {
-    let output = Command::new(name).args(args).output().unwrap();
+    let output = Command::new(name)
+        .args(args)
+        // SVT-AV1 says errors alone.
+        .env("SVT_LOG", "1")
+        .output()
+        .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success() && errors.is_empty(),
