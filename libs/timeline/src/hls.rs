@@ -14,7 +14,7 @@ use reelay_model::Micros;
 
 /// Microseconds as a decimal number of seconds without needless digits, and at least one
 /// after the point.
-struct Seconds(Micros);
+pub(crate) struct Seconds(pub(crate) Micros);
 
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

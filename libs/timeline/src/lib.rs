@@ -1,6 +1,8 @@
 //! The rules of the log as plain functions and state machines, no I/O.
 
+pub mod anchor;
 mod claim;
+pub mod dash;
 mod fence;
 pub mod gaps;
 pub mod hls;
@@ -17,3 +19,9 @@ pub use fence::{Fence, Fences, Stamp, Verdict, Void};
 pub use numbering::{Known, LastSegment, Repair, Takeover, TrackEnd, take_over};
 pub use specs::{InForce, SpecChange, SpecRefusal, Specs};
 pub use survey::{Body, IndexSurvey, IndexedSegment, LoggedSegment, MediaSurvey};
+
+/// Reads a number in its canonical decimal spelling: names of files have no other.
+fn decimal<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let sound = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    sound.then(|| text.parse().ok()).flatten()
+}

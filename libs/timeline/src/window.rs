@@ -13,7 +13,10 @@ use std::{collections::VecDeque, sync::Arc};
 use reelay_model::{Epoch, Micros};
 use reelay_wire::Opening;
 
-use crate::track::{Entry, Outcome, Segment, TrackReader};
+use crate::{
+    anchor::Anchors,
+    track::{Entry, Outcome, Segment, TrackReader},
+};
 
 /// Least length of the window, where the target duration asks for no more.
 const LEAST: Micros = Micros(20_000_000);
@@ -139,6 +142,11 @@ impl LiveTrack {
     /// See [`TrackReader::learn_opening`].
     pub fn learn_opening(&mut self, epoch: Epoch, opening: Arc<Opening>) {
         self.reader.learn_opening(epoch, opening);
+    }
+
+    /// See [`TrackReader::learn_anchors`].
+    pub fn learn_anchors(&mut self, anchors: &Anchors) {
+        self.reader.learn_anchors(anchors);
     }
 
     /// The finished segments that a live playlist lists.

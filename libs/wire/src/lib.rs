@@ -25,7 +25,7 @@ pub use header::{
 };
 pub use hex::InitHash;
 pub use index::{IndexRecord, PartIndex};
-pub use opening::{Opening, SourceMark};
+pub use opening::{Anchor, Opening, SourceMark};
 pub use partition::partition_for;
 pub use reelay_model::{
     Epoch, Micros, Offset, PartNumber, RungId, SegmentNumber, StreamId, StreamUid, Ticks,

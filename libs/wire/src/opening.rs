@@ -11,6 +11,29 @@ use crate::{WireError, proto};
 
 const MAX_BYTES: usize = 16 * 1024;
 
+/// A segment whose start ties decode times to the wall clock, for it and those after it up to
+/// the next anchor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// The segment.
+    pub segment: SegmentNumber,
+    /// Decode time at its start.
+    pub time: Micros,
+    /// The wall-clock time that this stands for.
+    pub capture_time: Micros,
+}
+
+impl Anchor {
+    /// The wall-clock time that a decode time stands for.
+    pub const fn wall(&self, time: Micros) -> Micros {
+        Micros(
+            time.0
+                .saturating_sub(self.time.0)
+                .saturating_add(self.capture_time.0),
+        )
+    }
+}
+
 /// How the time line of an epoch begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opening {
@@ -43,6 +66,9 @@ impl SourceMark {
         let [a, b, c, d, e, f, g, h, ..] = hash;
         Self([a, b, c, d, e, f, g, h])
     }
+    /// Where the time line was last set by the wall clock; none in logs of earlier versions, and
+    /// before the first media.
+    pub anchor: Option<Anchor>,
 }
 
 impl Opening {
@@ -66,6 +92,11 @@ impl Opening {
             source_mark: self
                 .source
                 .map_or_else(Bytes::new, |mark| Bytes::copy_from_slice(&mark.0)),
+            anchor: self.anchor.map(|anchor| proto::Anchor {
+                segment: anchor.segment.0,
+                time_us: anchor.time.0,
+                capture_time_us: anchor.capture_time.0,
+            }),
         }
         .encode_to_vec()
         .into()
@@ -116,6 +147,11 @@ impl Opening {
             discontinuity_sequence: proto.discontinuity_sequence,
             low_latency: proto.low_latency,
             source,
+            anchor: proto.anchor.map(|anchor| Anchor {
+                segment: SegmentNumber(anchor.segment),
+                time: Micros(anchor.time_us),
+                capture_time: Micros(anchor.capture_time_us),
+            }),
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::api::problem::{self, Problem};
 use crate::api::{self, Api, QoeLimit};
 use crate::config::Config;
 use crate::guard::{self, Guard};
+use crate::dash;
 use crate::hls;
 use crate::live::Live;
 use crate::serve::{HEAD_TIME, ServeOptions, serve};
@@ -104,7 +105,9 @@ pub async fn start(config: Config, runtime: Runtime, listener: TcpListener) -> a
 
 /// All routes, with what guards them.
 fn router(api: Api, guard: Guard, live: Live) -> Router {
-    let media = hls::router(live).layer(from_fn(guard::media_headers));
+    let media = hls::router(live.clone())
+        .merge(dash::router(live))
+        .layer(from_fn(guard::media_headers));
     let pages = web::router(&api.alternates);
     Router::new()
         .merge(api::router(api, guard.clone()))
@@ -120,7 +123,9 @@ fn router(api: Api, guard: Guard, live: Live) -> Router {
 /// Counts answers by kind of address and status.
 async fn count(request: Request, next: Next) -> Response {
     let route = match request.uri().path() {
-        path if path.starts_with("/streams/") && path.ends_with(".m3u8") => "playlist",
+        path if path.starts_with("/streams/") && path.ends_with(".m3u8") || path.ends_with(".mpd") => {
+            "playlist"
+        }
         path if path.starts_with("/streams/") => "media",
         path if path.starts_with("/api/") => "api",
         _ => "page",

@@ -3,10 +3,10 @@
 //! Answers are fit for a cache in front: media never changes under its address, a blocking
 //! reload's answer belongs to what it asked for, and what is not there is never kept.
 
-mod answer;
+pub(crate) mod answer;
 mod directives;
-mod hold;
-mod media;
+pub(crate) mod hold;
+pub(crate) mod media;
 mod playlist;
 
 use axum::{Router, routing::get};

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod app;
 pub mod config;
+pub mod dash;
 pub mod guard;
 pub mod hls;
 pub mod live;

@@ -39,7 +39,7 @@ pub use segment::{Fetched, StoredSegment, Unavailable};
 pub use track::{Found, TrackView};
 
 use self::{feed::Feed, store::Store, viewers::Viewers};
-use crate::streams::Streams;
+use crate::{dash::Manifests, streams::Streams};
 
 /// Settings of what is kept for viewers.
 #[derive(Debug, Clone, clap::Args)]
@@ -142,6 +142,8 @@ pub struct Watch {
     /// The stream.
     pub target: Target,
     tracks: watch::Sender<Option<Tracks>>,
+    /// The newest DASH manifest.
+    pub manifests: Manifests,
     started: Instant,
     /// Milliseconds after `started` at which it was last asked for.
     used: AtomicU64,
@@ -188,6 +190,7 @@ impl Live {
         let watch = Arc::new(Watch {
             target,
             tracks: watch::Sender::new(None),
+            manifests: Manifests::default(),
             started: Instant::now(),
             used: AtomicU64::new(0),
         });

@@ -8,6 +8,8 @@ use std::fmt;
 use reelay_model::{Epoch, PartNumber, SegmentNumber};
 use reelay_wire::Fingerprint;
 
+use crate::decimal;
+
 /// A media file of a track, below `{track}/{uid}/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MediaName {
@@ -35,23 +37,17 @@ impl fmt::Display for MediaName {
     }
 }
 
-/// A canonical decimal number: the one spelling that [`MediaName`] writes.
-fn number<T: std::str::FromStr + fmt::Display>(text: &str) -> Option<T> {
-    let sound = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    sound.then(|| text.parse().ok()).flatten()
-}
-
 impl MediaName {
     /// Reads the last path segment of a media URL; `None` for anything but the exact spelling.
     pub fn parse(name: &str) -> Option<Self> {
         let name = name.strip_suffix(".m4s")?;
         let (segment, part) = match name.split_once('.') {
-            Some((segment, part)) => (segment, Some(PartNumber(number(part)?))),
+            Some((segment, part)) => (segment, Some(PartNumber(decimal(part)?))),
             None => (name, None),
         };
         let mut fields = segment.splitn(3, '-');
-        let epoch = Epoch(number(fields.next()?)?);
-        let number_of = SegmentNumber(number(fields.next()?)?);
+        let epoch = Epoch(decimal(fields.next()?)?);
+        let number_of = SegmentNumber(decimal(fields.next()?)?);
         let fingerprint = match fields.next()? {
             "gap" if part.is_none() => None,
             hex => Some(parse_hex(hex)?),

@@ -33,6 +33,7 @@ impl Read {
             discontinuity_sequence: 3,
             low_latency: true,
             source: None,
+            anchor: None,
         };
         for topic in crate::CLAIMED_TOPICS {
             let (id, uid) = stream();

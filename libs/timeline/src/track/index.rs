@@ -11,6 +11,7 @@ use reelay_wire::{Header, IndexRecord, Kind, Opening, Topic};
 
 use super::{Content, Entry, Part, Segment, Start};
 use crate::{
+    anchor::Anchors,
     fence::{Fence, Verdict},
     window,
 };
@@ -37,6 +38,7 @@ pub struct IndexReader {
     uid: StreamUid,
     fence: Fence,
     opening: Option<(Epoch, Arc<Opening>)>,
+    anchors: Anchors,
     /// The first segment of the uid, if its first opening was read.
     first: Option<SegmentNumber>,
     tracks: BTreeMap<Track, BTreeMap<SegmentNumber, Arc<Segment>>>,
@@ -49,6 +51,7 @@ impl IndexReader {
             uid,
             fence: Fence::new(),
             opening: None,
+            anchors: Anchors::new(),
             first: None,
             tracks: BTreeMap::new(),
         }
@@ -90,6 +93,9 @@ impl IndexReader {
         if opening.first_segment.0 == epoch.0 && !opening.continues {
             self.first = Some(opening.first_segment);
         }
+        if let Some(anchor) = opening.anchor {
+            self.anchors.insert(anchor);
+        }
         // Without tracks an opening says nothing yet: see the reader of media topics.
         let newer = self.opening.as_ref().is_none_or(|(of, _)| epoch > *of);
         if newer && !opening.part_targets.is_empty() {
@@ -129,6 +135,11 @@ impl IndexReader {
             .map(|(epoch, opening)| (*epoch, opening))
     }
 
+    /// Where the time line was set by the wall clock, as far as that was read.
+    pub const fn anchors(&self) -> &Anchors {
+        &self.anchors
+    }
+
     /// Whether the stream has ended for good.
     pub const fn ended(&self) -> bool {
         self.fence.is_ended()
@@ -165,7 +176,11 @@ impl IndexReader {
                 .first
                 .is_some_and(|first| known.is_none_or(|segment| segment.number <= first));
             let whole = self.window_start(track, opening.target_duration_s);
-            from_the_first || whole.is_some_and(|(_, spare)| spare)
+            // Logs of earlier versions hold no anchors at all.
+            let anchored = |segment: &Segment| {
+                opening.anchor.is_none() || self.anchors.of(segment.number).is_some()
+            };
+            from_the_first || whole.is_some_and(|(first, spare)| spare && anchored(first))
         })
     }
 

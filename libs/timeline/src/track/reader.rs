@@ -11,7 +11,10 @@ use reelay_wire::{Fingerprint, Format, Header, Kind, Opening, Topic};
 use sha2::{Digest, Sha256};
 
 use super::{Content, Part, Segment};
-use crate::fence::{Fence, Verdict};
+use crate::{
+    anchor::Anchors,
+    fence::{Fence, Verdict},
+};
 
 /// More missing numbers in a row than this are not shown as gaps: the track starts anew.
 const MOST_MISSING: u64 = 100;
@@ -80,6 +83,7 @@ pub struct TrackReader {
     /// Numbers below do not count.
     first: SegmentNumber,
     opening: Option<(Epoch, Arc<Opening>)>,
+    anchors: Arc<Anchors>,
     last: Option<Arc<Segment>>,
     open: Option<Arc<Segment>>,
     format: Option<(Arc<Format>, Fingerprint)>,
@@ -100,6 +104,7 @@ impl TrackReader {
             awaited,
             first,
             opening: None,
+            anchors: Arc::default(),
             last: None,
             open: None,
             format: None,
@@ -178,8 +183,16 @@ impl TrackReader {
         let newer = self.opening.as_ref().is_none_or(|(of, _)| epoch > *of);
         // An owner whose source is silent opens without tracks, and names them in another
         // opening before its first media; until then the one before stays in force.
-        let opening = newer.then(|| Opening::decode(value).ok()).flatten();
-        if let Some(opening) = opening.filter(|opening| !opening.part_targets.is_empty()) {
+        let Ok(opening) = Opening::decode(value) else {
+            return;
+        };
+        if let Some(anchor) = opening.anchor
+            && !self.anchors.holds(&anchor)
+        {
+            Arc::make_mut(&mut self.anchors).insert(anchor);
+            outcome.changed = true;
+        }
+        if newer && !opening.part_targets.is_empty() {
             self.opening = Some((epoch, Arc::new(opening)));
             outcome.changed = true;
         }
@@ -190,6 +203,11 @@ impl TrackReader {
         if self.opening.as_ref().is_none_or(|(of, _)| epoch > *of) {
             self.opening = Some((epoch, opening));
         }
+    }
+
+    /// Makes anchors known from elsewhere (`index`).
+    pub fn learn_anchors(&mut self, anchors: &Anchors) {
+        Arc::make_mut(&mut self.anchors).extend(anchors);
     }
 
     fn finish(&mut self, outcome: &mut Outcome) {
@@ -385,6 +403,11 @@ impl TrackReader {
     /// The opening in force.
     pub fn opening(&self) -> Option<&Arc<Opening>> {
         self.opening.as_ref().map(|(_, opening)| opening)
+    }
+
+    /// Where the time line was set by the wall clock, as far as that is known.
+    pub const fn anchors(&self) -> &Arc<Anchors> {
+        &self.anchors
     }
 
     /// The format of the newest media.

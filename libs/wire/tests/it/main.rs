@@ -4,7 +4,7 @@
 
 use proptest::{collection::vec, option, prelude::*};
 use reelay_wire::{
-    Attempt, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce,
+    Anchor, Attempt, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce,
     Opening, PartIndex, PartNumber, SegmentNumber, SourceMark, StreamId, StreamUid, Ticks,
     Timescale, Topic, Topics, Track, WireError, partition_for,
 };
@@ -93,13 +93,15 @@ fn header() -> impl Strategy<Value = Header> {
 
 fn opening() -> impl Strategy<Value = Opening> {
     let targets = proptest::collection::btree_map(track(), 1..=u32::MAX, 0..4);
+    let anchor = any::<Option<(u64, i64, i64)>>();
     (
         any::<(u64, i64, bool, u64, bool, Option<[u8; 8]>)>(),
         1..=u32::MAX,
         targets,
+        anchor,
     )
         .prop_map(
-            |((first, origin, continues, discontinuity, low, mark), target, part_targets)| {
+            |((first, origin, continues, discontinuity, low, mark), target, part_targets, anchor)| {
                 Opening {
                     first_segment: SegmentNumber(first),
                     time_origin: Micros(origin),
@@ -109,6 +111,11 @@ fn opening() -> impl Strategy<Value = Opening> {
                     discontinuity_sequence: discontinuity,
                     low_latency: low,
                     source: mark.map(SourceMark),
+                    anchor: anchor.map(|(segment, time, capture)| Anchor {
+                        segment: SegmentNumber(segment),
+                        time: Micros(time),
+                        capture_time: Micros(capture),
+                    }),
                 }
             },
         )

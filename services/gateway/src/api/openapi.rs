@@ -90,6 +90,11 @@ pub fn document() -> Value {
                 "get": operation("showInfo", "What this gateway is, and its clock", &[], None, &[
                     ("200", "The gateway", Some("Info"))]),
             },
+            "/api/v1/time": {
+                "get": {"operationId": "showTime", "summary": "The gateway's clock, for players (DASH UTCTiming)",
+                    "responses": {"200": {"description": "The time now, ISO 8601 with milliseconds",
+                        "content": {"text/plain": {"schema": {"type": "string", "format": "date-time"}}}}}},
+            },
             "/api/v1/openapi.json": {
                 "get": {"operationId": "showDocument", "summary": "This document",
                     "responses": {"200": {"description": "The document",

@@ -31,6 +31,8 @@ pub struct StreamView {
 pub struct Playback {
     /// HLS multivariant playlist.
     pub hls: String,
+    /// DASH manifest.
+    pub dash: String,
 }
 
 impl StreamView {
@@ -45,6 +47,7 @@ impl StreamView {
             status: stream.status.clone(),
             playback: Playback {
                 hls: format!("/streams/{}/hls/master.m3u8", stream.spec.id),
+                dash: format!("/streams/{}/dash/manifest.mpd", stream.spec.id),
             },
         }
     }

@@ -40,6 +40,19 @@ pub fn count(kind: &'static str, answer: Result<Response, Box<Response>>) -> Res
 
 /// A playlist that caches may keep for `kept_seconds`.
 pub fn playlist(request: &HeaderMap, rendered: &Rendered, kept_seconds: u32) -> Response {
+    let kept = HeaderValue::try_from(format!("public, max-age={kept_seconds}"));
+    // A number makes a valid header.
+    let kept = kept.unwrap_or_else(|_| HeaderValue::from_static("no-cache"));
+    document(request, rendered, PLAYLIST, kept)
+}
+
+/// A document that changes, and what caches may do with it.
+pub fn document(
+    request: &HeaderMap,
+    rendered: &Rendered,
+    media_type: HeaderValue,
+    kept: HeaderValue,
+) -> Response {
     let gzip = accepts_gzip(request);
     let (body, etag) = match gzip {
         true => (&rendered.gzip, &rendered.gzip_etag),
@@ -54,14 +67,12 @@ pub fn playlist(request: &HeaderMap, rendered: &Rendered, kept_seconds: u32) -> 
     let headers = response.headers_mut();
     headers.insert(header::ETAG, etag.clone());
     headers.insert(header::VARY, ACCEPT_ENCODING);
-    if let Ok(kept) = HeaderValue::try_from(format!("public, max-age={kept_seconds}")) {
-        headers.insert(header::CACHE_CONTROL, kept);
-    }
+    headers.insert(header::CACHE_CONTROL, kept);
     if unchanged {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;
     }
-    headers.insert(header::CONTENT_TYPE, PLAYLIST);
+    headers.insert(header::CONTENT_TYPE, media_type);
     headers.insert(header::CONTENT_LENGTH, body.len().into());
     if gzip {
         headers.insert(header::CONTENT_ENCODING, GZIP);
@@ -152,19 +163,7 @@ pub fn media(
     name: &str,
     whole: ByteRange,
 ) -> Result<(ByteRange, impl FnOnce(Body) -> Response + use<>), Box<Response>> {
-    // The name says all that fixes the bytes, so it is their validator, too.
-    let etag = HeaderValue::try_from(format!("\"{name}\"")).ok();
-    if let Some(etag) = &etag
-        && is_known(request, etag)
-    {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(header::ETAG, etag.clone());
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, IMMUTABLE);
-        return Err(Box::new(response));
-    }
+    let etag = unknown(request, name)?;
     let applies = request
         .get(header::IF_RANGE)
         .is_none_or(|known| Some(known) == etag.as_ref());
@@ -211,6 +210,47 @@ pub fn media(
         }
         response
     }))
+}
+
+/// Makes the answer for a media file whose length is not known yet. Ranges of it are not served:
+/// all of it is the answer to whoever asks for some (RFC 9110 §14.2).
+///
+/// # Errors
+/// An answer without bytes: 304.
+pub fn growing(
+    request: &HeaderMap,
+    track: &Track,
+    name: &str,
+) -> Result<impl FnOnce(Body) -> Response + use<>, Box<Response>> {
+    let etag = unknown(request, name)?;
+    let media_type = HeaderValue::from_static(media_type(track));
+    Ok(move |body| {
+        let mut response = Response::new(body);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, media_type);
+        headers.insert(header::CACHE_CONTROL, IMMUTABLE);
+        if let Some(etag) = etag {
+            headers.insert(header::ETAG, etag);
+        }
+        response
+    })
+}
+
+/// The validator of a media file, unless the one who asks has it already.
+fn unknown(request: &HeaderMap, name: &str) -> Result<Option<HeaderValue>, Box<Response>> {
+    // The name says all that fixes the bytes, so it is their validator, too.
+    let Ok(etag) = HeaderValue::try_from(format!("\"{name}\"")) else {
+        return Ok(None);
+    };
+    if !is_known(request, &etag) {
+        return Ok(Some(etag));
+    }
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, etag);
+    headers.insert(header::CACHE_CONTROL, IMMUTABLE);
+    Err(Box::new(response))
 }
 
 #[cfg(test)]

@@ -61,7 +61,8 @@ pub fn watch(live: &Live, id: &str) -> Result<Arc<Watch>, Box<Response>> {
     })
 }
 
-fn not_started(watch: &Watch) -> Box<Response> {
+/// 503 for a stream that has nothing to show.
+pub fn not_started(watch: &Watch) -> Box<Response> {
     let detail = format!("stream {} has not shown anything yet", watch.target.id);
     Box::new(refuse(
         StatusCode::SERVICE_UNAVAILABLE,

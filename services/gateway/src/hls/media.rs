@@ -15,10 +15,10 @@ use super::{
     answer::{self, ByteRange},
     hold::{self, missing, refuse},
 };
-use crate::live::{Found, Live, StoredSegment, TrackView, Unavailable};
+use crate::live::{Found, Live, Shown, StoredSegment, TrackView, Unavailable};
 
 /// A file that another gateway may have already is waited for this many part targets.
-const HELD_PART_TARGETS: u32 = 3;
+pub const HELD_PART_TARGETS: u32 = 3;
 /// The part target of streams that announce none.
 const USUAL_PART_TARGET: Micros = Micros(200_000);
 
@@ -81,8 +81,7 @@ async fn make(
         Found::Never => return Err(none()),
         Found::Later => {
             let shown = hold::shown(live, &watch, &view).await?;
-            let target = shown.playlist.part_target.unwrap_or(USUAL_PART_TARGET);
-            let target = Duration::from_micros(target.0.max(0).cast_unsigned());
+            let target = part_target(&shown);
             let coming = until_found(&view, &name);
             match hold::at_most(live, HELD_PART_TARGETS * target, coming).await {
                 Some(found) => found.ok_or_else(none)?,
@@ -111,6 +110,12 @@ async fn make(
     }
 }
 
+/// The part target of a track; a usual one where none is announced.
+pub fn part_target(shown: &Shown) -> Duration {
+    let target = shown.playlist.part_target.unwrap_or(USUAL_PART_TARGET);
+    Duration::from_micros(target.0.max(0).cast_unsigned())
+}
+
 async fn until_found(view: &TrackView, name: &MediaName) -> Option<Arc<StoredSegment>> {
     let mut changes = view.subscribe();
     loop {
@@ -123,7 +128,7 @@ async fn until_found(view: &TrackView, name: &MediaName) -> Option<Arc<StoredSeg
 }
 
 /// A segment goes out part by part, so that a slow reader holds on to one part only.
-async fn whole_segment(
+pub async fn whole_segment(
     headers: &HeaderMap,
     name: &str,
     segment: Arc<StoredSegment>,
@@ -155,7 +160,8 @@ async fn whole_segment(
     ))))
 }
 
-async fn read(
+/// The bytes of a part, from memory or from the log.
+pub async fn read(
     segment: &Arc<StoredSegment>,
     index: usize,
     view: &TrackView,

@@ -1,11 +1,17 @@
 //! What a track shows at one moment, rendered and compressed at most once for all viewers.
 
-use std::{io::Write as _, sync::OnceLock};
+use std::{
+    io::Write as _,
+    sync::{Arc, OnceLock},
+};
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use reelay_timeline::hls::{MediaPlaylist, Report, Variant};
+use reelay_timeline::{
+    anchor::Anchors,
+    hls::{MediaPlaylist, Report, Variant},
+};
 use sha2::{Digest as _, Sha256};
 
 /// A track at one moment.
@@ -14,16 +20,19 @@ pub struct Shown {
     pub playlist: MediaPlaylist,
     /// What the multivariant playlist says of it.
     pub variant: Variant,
+    /// Where its time line was set by the wall clock; renditions follow their source's.
+    pub anchors: Arc<Anchors>,
     full: OnceLock<Rendered>,
     delta: OnceLock<Rendered>,
 }
 
 impl Shown {
     /// A moment that nobody has looked at yet.
-    pub const fn new(playlist: MediaPlaylist, variant: Variant) -> Self {
+    pub const fn new(playlist: MediaPlaylist, variant: Variant, anchors: Arc<Anchors>) -> Self {
         Self {
             playlist,
             variant,
+            anchors,
             full: OnceLock::new(),
             delta: OnceLock::new(),
         }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use reelay_bus::Record;
 use reelay_model::{SegmentNumber, Track};
 use reelay_timeline::{
+    dash::SegmentName,
     hls::{MediaName, MediaPlaylist, Variant},
     track::{Entry, Outcome, Segment},
     window::LiveTrack,
@@ -106,6 +107,60 @@ impl TrackView {
         } else {
             Found::Later
         }
+    }
+
+    /// Looks up the segment that starts at a time. `leading` is what the track shows that the
+    /// others follow: it knows where Periods begin.
+    pub fn look_at(&self, name: &SegmentName, leading: Option<&Shown>) -> Found {
+        let Some(leading) = leading else {
+            return Found::Later;
+        };
+        let lies_within = |number: SegmentNumber| {
+            let anchor = leading.anchors.of(number);
+            anchor.is_none_or(|anchor| anchor.segment <= name.anchor)
+        };
+        if let Some(segment) = self.starting_at(name) {
+            if !lies_within(segment.number) {
+                return Found::Never;
+            }
+            let (finished, parts) = segment.progress();
+            let begun = parts > 0 && leading.playlist.part_target.is_some();
+            // A rendition may be read further than the source that says where Periods begin.
+            let led = leading.playlist.last_segment() >= Some(segment.number);
+            return match (finished || begun) && led {
+                true => Found::Ready(segment),
+                false => Found::Later,
+            };
+        }
+        let shown = self.now();
+        let Some(playlist) = shown.as_ref().map(|shown| &shown.playlist) else {
+            return Found::Later;
+        };
+        let Some(newest) = playlist.open.as_ref().or(playlist.segments.last()) else {
+            return Found::Later;
+        };
+        // Another gateway may have read further, by one segment.
+        let ahead = u64::from(playlist.target_seconds) * u64::from(newest.timescale.0);
+        let expected = newest.end().0..=newest.end().0.saturating_add(ahead);
+        if !playlist.ended && lies_within(newest.number) && expected.contains(&name.time.0) {
+            Found::Later
+        } else {
+            Found::Never
+        }
+    }
+
+    fn starting_at(&self, name: &SegmentName) -> Option<Arc<StoredSegment>> {
+        let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
+        let starts = |segment: &&Arc<StoredSegment>| {
+            let first = segment.first_part();
+            first.is_some_and(|part| part.decode_time == name.time)
+        };
+        segments
+            .range(name.anchor..)
+            .rev()
+            .map(|(_, segment)| segment)
+            .find(starts)
+            .cloned()
     }
 
     /// The init segment with this hash; `None` if no segment that is known needs it.
@@ -263,7 +318,11 @@ impl TrackView {
         let playlist = MediaPlaylist::of(self.origin.target.uid, &self.track, live);
         if let (Some(playlist), Some(variant)) = (playlist, Variant::of(&self.track, live)) {
             self.shown
-                .send_replace(Some(Arc::new(Shown::new(playlist, variant))));
+                .send_replace(Some(Arc::new(Shown::new(
+                    playlist,
+                    variant,
+                    live.reader().anchors().clone(),
+                ))));
         }
     }
 }

@@ -254,6 +254,7 @@ async fn catch_up(
     let mut track = LiveTrack::new(reader, opening.target_duration_s);
     if let Some((epoch, opening)) = learned.index.opening() {
         track.learn_opening(epoch, opening.clone());
+        track.learn_anchors(learned.index.anchors());
     }
     if let Start::Segment { number, .. } = start {
         let earlier = learned

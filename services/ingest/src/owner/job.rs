@@ -7,7 +7,7 @@ use backon::BackoffBuilder as _;
 use reelay_bus::ProduceError;
 use reelay_media::{MediaChunk, SourceJob, SourceMessage, SourceProblem, SourceWorker};
 use reelay_model::{Micros, Phase};
-use reelay_timeline::gaps;
+use reelay_timeline::{anchor, gaps};
 use reelay_wire::{SegmentNumber, SourceMark, Ticks, Track};
 use tokio::time::Instant;
 
@@ -127,7 +127,18 @@ impl Owner {
             return Ok(Step::Go);
         };
         let info = info.clone();
-        if !run.opened {
+        let start = chunk.decode_time.to_micros(info.timescale);
+        let (begins, breaks) = (!run.opened, run.breaks);
+        let leads = chunk.part.0 == 0 && run.tracks.first().is_some_and(|t| t.track == info.track);
+        // Where the wall clock has gone on without media, or the source's clock has drifted away.
+        let anchor = (begins || leads)
+            .then(|| {
+                let before = self.opening.anchor.as_ref();
+                anchor::after(before, begins && breaks, number, start, chunk.capture_time)
+            })
+            .flatten();
+        self.opening.anchor = anchor.or(self.opening.anchor);
+        if begins {
             run.opened = true;
             self.opening.first_segment = number;
             self.opening.continues = !run.breaks;
@@ -136,7 +147,6 @@ impl Owner {
                 .map(|info| (info.track.clone(), info.part_target.0.max(1) as u32))
                 .collect();
             if self.opening.part_targets.is_empty() {
-                let start = chunk.decode_time.to_micros(info.timescale);
                 self.opening.time_origin = Micros(chunk.capture_time.0 - start.0);
                 self.opening.part_targets = part_targets;
                 self.opening.source = Some(SourceMark::of(&self.spec.source));
@@ -150,6 +160,11 @@ impl Owner {
             } else {
                 self.open().await?;
             }
+        } else if anchor.is_some() {
+            self.opening.first_segment = number;
+            self.opening.continues = true;
+            self.opening.discontinuity_sequence = sequence;
+            self.push_opening();
         }
         let Some(init) = self.inits.get(&chunk.track) else {
             return Ok(Step::Go);

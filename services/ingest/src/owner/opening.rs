@@ -117,5 +117,6 @@ pub(super) fn opening(spec: &StreamSpec, takeover: &Takeover) -> Opening {
         low_latency: spec.latency == LatencyMode::Low,
         // That of the media so far; this owner's source once media of it is here.
         source: before.and_then(|o| o.source),
+        anchor: before.and_then(|o| o.anchor),
     }
 }

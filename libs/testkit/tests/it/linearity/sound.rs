@@ -242,6 +242,7 @@ impl Maker<'_> {
             discontinuity_sequence: self.discontinuity,
             low_latency: true,
             source: None,
+            anchor: None,
         };
         for (topic, track) in self.fences() {
             let header = self.header(track, Kind::Opening { nonce: self.nonce });

@@ -9,7 +9,7 @@ use reelay_timeline::{
     track::{Entry, IndexReader, Start, StartAt, TrackReader},
     window::LiveTrack,
 };
-use reelay_wire::{Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic};
+use reelay_wire::{Anchor, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic};
 
 pub const TARGET: u32 = 2;
 /// 2026-01-01T00:00:00Z
@@ -33,6 +33,9 @@ pub struct Log {
     shown: u64,
     init: u8,
     time: u64,
+    /// Microseconds in which the source was away.
+    away: i64,
+    anchor: Option<Anchor>,
     /// Parts of the open segment by track, with their offsets.
     open: BTreeMap<Track, Vec<(Offset, Header, usize)>>,
 }
@@ -56,6 +59,8 @@ impl Log {
             shown: 0,
             init: 1,
             time: 0,
+            away: 0,
+            anchor: None,
             open: BTreeMap::new(),
         };
         log.noise(3);
@@ -128,6 +133,7 @@ impl Log {
         let number = self.number;
         if number == 0 {
             self.number = self.epoch.0;
+            self.set_anchor();
         } else if !open.is_empty() {
             // Numbers that any track has used are used.
             self.number += 1;
@@ -184,6 +190,7 @@ impl Log {
             discontinuity_sequence: self.discontinuity,
             low_latency: self.low_latency,
             source: None,
+            anchor: self.anchor,
         };
         for (topic, track) in [
             (Topic::Source, Track::Video),
@@ -236,6 +243,12 @@ impl Log {
         }
     }
 
+    /// A part of audio alone, and no more of it: what comes next goes on at its end.
+    pub fn audio_alone(&mut self) {
+        self.part_of(&Track::Audio, false);
+        self.time += 1;
+    }
+
     /// A part of one track alone.
     pub fn part_of(&mut self, track: &Track, last: bool) {
         self.shown = self.discontinuity;
@@ -261,7 +274,7 @@ impl Log {
         header.timescale = timescale;
         header.decode_time = Ticks(self.time * ticks);
         header.duration = Ticks(ticks);
-        header.capture_time = Micros(ORIGIN + self.time as i64 * 200_000);
+        header.capture_time = self.captured();
         let length = init_length as usize + 1000 + part as usize;
         let offset = self.append(Topic::of_track(track), header.clone(), vec![0; length]);
         let parts = self.open.entry(track.clone()).or_default();
@@ -317,7 +330,7 @@ impl Log {
         header.timescale = timescale;
         header.decode_time = Ticks(self.time * ticks);
         header.duration = Ticks(10 * ticks);
-        header.capture_time = Micros(ORIGIN + self.time as i64 * 200_000);
+        header.capture_time = self.captured();
         self.append(Topic::of_track(track), header.clone(), Vec::new());
         let record = IndexRecord::gap(self.epoch).encode().to_vec();
         self.append(Topic::Index, header, record);
@@ -345,11 +358,35 @@ impl Log {
         }
     }
 
+    fn captured(&self) -> Micros {
+        Micros(ORIGIN + self.time as i64 * 200_000 + self.away)
+    }
+
+    /// The wall clock is followed from the next segment on.
+    fn set_anchor(&mut self) {
+        self.anchor = Some(Anchor {
+            segment: SegmentNumber(self.number),
+            time: Micros(self.time as i64 * 200_000),
+            capture_time: self.captured(),
+        });
+    }
+
+    /// The source goes away for a while, if no segment is open; decode times go on.
+    pub fn away(&mut self, seconds: i64) {
+        if self.open.is_empty() {
+            self.away += seconds * 1_000_000;
+            self.set_anchor();
+            self.openings(true);
+        }
+    }
+
     /// The source begins anew, in another format, if no segment is open.
     pub fn discontinuity(&mut self) {
         if self.open.is_empty() && self.shown == self.discontinuity {
             self.discontinuity += 1;
             self.init = self.init % 100 + 1;
+            self.set_anchor();
+            self.openings(true);
         }
     }
 
@@ -427,6 +464,7 @@ impl Log {
         let mut live = LiveTrack::new(reader, TARGET);
         let (epoch, opening) = index.opening().unwrap();
         live.learn_opening(epoch, opening.clone());
+        live.learn_anchors(index.anchors());
         self.entries(&Topic::of_track(track), from)
             .for_each(|entry| drop(live.read(entry)));
         live

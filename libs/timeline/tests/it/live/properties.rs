@@ -15,7 +15,7 @@ use reelay_wire::Topic;
 use super::log::{Log, TARGET, tracks};
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub enum Step {
     Segment,
     Parts(u8),
     AudioAlone,
@@ -26,11 +26,12 @@ enum Step {
     Gap,
     Hole,
     Discontinuity,
+    Away,
     Close,
     Noise,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         12 => Just(Step::Segment),
         3 => (1..9_u8).prop_map(Step::Parts),
@@ -48,7 +49,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..60)
 }
 
-fn log_of(steps: &[Step], low_latency: bool) -> Log {
+pub fn log_of(steps: &[Step], low_latency: bool) -> Log {
     let mut log = Log::new(low_latency);
     log.claim();
     log.segments(1);
@@ -58,7 +59,7 @@ fn log_of(steps: &[Step], low_latency: bool) -> Log {
             Step::Parts(count) => (0..*count).for_each(|_| log.part(false)),
             Step::AudioAlone => {
                 // The owner dies between the tracks.
-                log.part_of(&Track::Audio, false);
+                log.audio_alone();
                 log.claim();
             }
             Step::Takeover => log.claim(),
@@ -71,6 +72,7 @@ fn log_of(steps: &[Step], low_latency: bool) -> Log {
             Step::Gap => log.gap(),
             Step::Hole => log.hole(),
             Step::Discontinuity => log.discontinuity(),
+            Step::Away => log.away(30),
             Step::Close => log.close(),
             Step::Noise => log.noise(2),
         }

@@ -193,6 +193,7 @@ pub fn opening(first: u8) -> Opening {
         discontinuity_sequence: 0,
         low_latency: true,
         source: None,
+        anchor: None,
     }
 }
 

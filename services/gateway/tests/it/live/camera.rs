@@ -8,7 +8,7 @@ use reelay_model::{
     Epoch, Micros, Offset, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Track,
 };
 use reelay_wire::{
-    CHUNK_HEADER, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic,
+    Anchor, CHUNK_HEADER, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic,
 };
 use sha2::{Digest, Sha256};
 
@@ -22,11 +22,13 @@ pub struct Camera {
     pub uid: StreamUid,
     partition: i32,
     pub epoch: Epoch,
+    nonce: Nonce,
     pub number: u64,
     low_latency: bool,
     /// Bytes of a part of video; audio has a tenth.
     part_bytes: usize,
     time: u64,
+    anchor: Option<Anchor>,
     open: BTreeMap<Track, Vec<(Offset, Header, usize)>>,
     /// The media of each part that counts.
     pub media: BTreeMap<(Track, u64), Vec<Bytes>>,
@@ -64,10 +66,12 @@ impl Camera {
             uid,
             partition,
             epoch: Epoch(0),
+            nonce: Nonce([0; 16]),
             number: 0,
             low_latency,
             part_bytes: 4000,
             time: 0,
+            anchor: None,
             open: BTreeMap::new(),
             media: BTreeMap::new(),
         }
@@ -119,22 +123,45 @@ impl Camera {
             (_, false) => self.number += 1,
             _ => {}
         }
+        if self.anchor.is_none() {
+            self.set_anchor();
+        }
+        self.openings(nonce, number > 0).await;
+        for (track, parts) in open {
+            self.index(&track, number, before, &parts).await;
+        }
+    }
+
+    fn set_anchor(&mut self) {
+        self.anchor = Some(Anchor {
+            segment: SegmentNumber(self.number),
+            time: Micros((self.time * PART_MICROS) as i64),
+            capture_time: Micros::now(),
+        });
+    }
+
+    /// The source was away: from the next segment on, the time line follows the wall clock anew.
+    pub async fn come_back(&mut self) {
+        self.set_anchor();
+        self.openings(self.nonce, true).await;
+    }
+
+    async fn openings(&mut self, nonce: Nonce, continues: bool) {
+        self.nonce = nonce;
         let opening = Opening {
             first_segment: SegmentNumber(self.number),
             time_origin: Micros::now(),
-            continues: number > 0,
+            continues,
             target_duration_s: 2,
             part_targets: tracks().map(|track| (track, PART_MICROS as u32)).into(),
             discontinuity_sequence: 0,
             low_latency: self.low_latency,
             source: None,
+            anchor: self.anchor,
         };
         for (topic, track) in Self::everywhere() {
             let header = self.header(&track, Kind::Opening { nonce });
             self.append(topic, header, opening.encode()).await;
-        }
-        for (track, parts) in open {
-            self.index(&track, number, before, &parts).await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! Live playlists and media over HTTP, from records in a real Kafka.
 
 mod camera;
+mod dash;
 mod holding;
 mod replicas;
 mod serving;

@@ -9,7 +9,7 @@ function stream(id: string, phase: Phase = "live", name?: string): StreamView {
     version: 1,
     phase,
     problem: null,
-    playback: { hls: `/streams/${id}/hls/master.m3u8` },
+    playback: { hls: `/streams/${id}/hls/master.m3u8`, dash: `/streams/${id}/dash/manifest.mpd` },
   };
 }
 

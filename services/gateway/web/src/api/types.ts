@@ -31,7 +31,7 @@ export interface StreamView {
   version: number;
   phase: Phase;
   problem: Problem | null;
-  playback: { hls: string };
+  playback: { hls: string; dash: string };
 }
 
 export type Update =

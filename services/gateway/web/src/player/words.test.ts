@@ -16,7 +16,7 @@ const stream = (phase: Phase, problem: Problem | null = null): StreamView => ({
   version: 0,
   phase,
   problem,
-  playback: { hls: "/streams/demo/hls/master.m3u8" },
+  playback: { hls: "/streams/demo/hls/master.m3u8", dash: "/streams/demo/dash/manifest.mpd" },
 });
 
 test("while it plays nothing is said, whatever the source does", () => {
