@@ -45,8 +45,7 @@ pub fn after(
         let earliest = before.capture_time.0.saturating_add(1);
         return Some(at(Micros(captured.0.max(expected.0).max(earliest))));
     }
-    let behind =
-        off < -MOST_OFF && captured.0 > before.capture_time.0.saturating_add(LEAST_APART);
+    let behind = off < -MOST_OFF && captured.0 > before.capture_time.0.saturating_add(LEAST_APART);
     (off > MOST_OFF || behind).then(|| at(captured))
 }
 
@@ -110,12 +109,25 @@ mod tests {
 
     fn next(before: &Anchor, breaks: bool, time: i64, captured_ms: i64) -> Option<Anchor> {
         let captured = Micros(captured_ms * 1000);
-        after(Some(before), breaks, SegmentNumber(9), Micros(time * SECOND), captured)
+        after(
+            Some(before),
+            breaks,
+            SegmentNumber(9),
+            Micros(time * SECOND),
+            captured,
+        )
     }
 
     #[test]
     fn a_clock_that_is_followed_closely_needs_none() {
-        let first = after(None, false, SegmentNumber(3), Micros(0), Micros(100 * SECOND)).unwrap();
+        let first = after(
+            None,
+            false,
+            SegmentNumber(3),
+            Micros(0),
+            Micros(100 * SECOND),
+        )
+        .unwrap();
         assert_eq!(first, anchor(3, 0, 100));
         for captured in [159_600, 160_000, 160_400] {
             assert_eq!(next(&first, false, 60, captured), None);

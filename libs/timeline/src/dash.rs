@@ -114,7 +114,8 @@ impl Times {
     /// How long before its end a segment can be asked for: it is listed once its first part is
     /// there, however long it will be.
     fn offset(&self) -> Option<Micros> {
-        self.part.map(|part| Micros((self.target.0 - part.0).max(0)))
+        self.part
+            .map(|part| Micros((self.target.0 - part.0).max(0)))
     }
 }
 

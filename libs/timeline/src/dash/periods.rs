@@ -58,7 +58,11 @@ impl Period<'_> {
 /// The segments of a track that a manifest may list, oldest first.
 fn listed<'a>(shown: &TrackShown<'a>) -> impl DoubleEndedIterator<Item = &'a Segment> {
     let playlist = shown.playlist;
-    playlist.segments.iter().chain(&playlist.open).map(AsRef::as_ref)
+    playlist
+        .segments
+        .iter()
+        .chain(&playlist.open)
+        .map(AsRef::as_ref)
 }
 
 /// The track that others follow: the source's picture, or else its sound.
@@ -131,9 +135,7 @@ fn anchors(manifest: &Manifest<'_>, leading: &TrackShown<'_>) -> Vec<Anchor> {
         };
         let lacks = match before {
             None => anchors.iter().all(|anchor| anchor.segment > segment.number),
-            Some((sequence, from)) => {
-                sequence != segment.discontinuity_sequence && !is_known(from)
-            }
+            Some((sequence, from)) => sequence != segment.discontinuity_sequence && !is_known(from),
         };
         if lacks {
             anchors.push(Anchor {
@@ -158,7 +160,9 @@ fn representation<'a>(
     let newest = media().next_back()?;
     let (init, format) = (newest.init()?, newest.format()?);
     // A rendition whose encoder has changed: what needs the init segment before is left out.
-    let same = media().rev().take_while(|segment| segment.init() == Some(init));
+    let same = media()
+        .rev()
+        .take_while(|segment| segment.init() == Some(init));
     let mut segments: Vec<&Segment> = same.collect();
     segments.reverse();
     // Times that run back would make two segments of one name: the newest has it.

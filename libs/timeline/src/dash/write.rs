@@ -68,7 +68,10 @@ fn write(out: &mut Out, times: &Times, periods: &[Period<'_>]) -> io::Result<()>
     };
     mpd.with_attribute(("minBufferTime", duration(buffered).as_str()))
         .with_attribute(("timeShiftBufferDepth", duration(times.depth).as_str()))
-        .with_attribute(("suggestedPresentationDelay", duration(times.latency()).as_str()))
+        .with_attribute((
+            "suggestedPresentationDelay",
+            duration(times.latency()).as_str(),
+        ))
         .with_attribute(("maxSegmentDuration", duration(times.target).as_str()))
         .write_inner_content(|out| {
             write_service(out, times)?;
@@ -106,7 +109,9 @@ fn write_service(out: &mut Out, times: &Times) -> io::Result<()> {
 fn write_period(out: &mut Out, times: &Times, period: &Period<'_>) -> io::Result<()> {
     let mut sets: BTreeMap<u32, Vec<&Representation<'_>>> = BTreeMap::new();
     for representation in &period.representations {
-        sets.entry(representation.set()).or_default().push(representation);
+        sets.entry(representation.set())
+            .or_default()
+            .push(representation);
     }
     out.create_element("Period")
         .with_attribute(("id", period.anchor.segment.to_string().as_str()))
@@ -219,27 +224,34 @@ fn write_template(
     }
     if let (Some(offset), false) = (times.offset(), times.ended) {
         template = template
-            .with_attribute(("availabilityTimeOffset", Seconds(offset).to_string().as_str()))
+            .with_attribute((
+                "availabilityTimeOffset",
+                Seconds(offset).to_string().as_str(),
+            ))
             .with_attribute(("availabilityTimeComplete", "false"));
     }
     template
         .with_attribute(("initialization", init.as_str()))
         .with_attribute(("media", media.as_str()))
         .write_inner_content(|out| {
-            out.create_element("SegmentTimeline").write_inner_content(|out| {
-                for (index, run) in timeline.runs.iter().enumerate() {
-                    let mut element = out.create_element("S");
-                    if index == 0 {
-                        element = element.with_attribute(("t", timeline.start.0.to_string().as_str()));
+            out.create_element("SegmentTimeline")
+                .write_inner_content(|out| {
+                    for (index, run) in timeline.runs.iter().enumerate() {
+                        let mut element = out.create_element("S");
+                        if index == 0 {
+                            element = element
+                                .with_attribute(("t", timeline.start.0.to_string().as_str()));
+                        }
+                        element =
+                            element.with_attribute(("d", run.duration.0.to_string().as_str()));
+                        if run.repeats > 0 {
+                            element =
+                                element.with_attribute(("r", run.repeats.to_string().as_str()));
+                        }
+                        element.write_empty()?;
                     }
-                    element = element.with_attribute(("d", run.duration.0.to_string().as_str()));
-                    if run.repeats > 0 {
-                        element = element.with_attribute(("r", run.repeats.to_string().as_str()));
-                    }
-                    element.write_empty()?;
-                }
-                Ok(())
-            })?;
+                    Ok(())
+                })?;
             Ok(())
         })?;
     Ok(())

@@ -43,7 +43,9 @@ fn manifest(log: &Log, lives: &[(Track, LiveTrack)]) -> Option<String> {
 }
 
 fn read_all(log: &Log) -> Vec<(Track, LiveTrack)> {
-    tracks().map(|track| (track.clone(), log.read_all(&track))).into()
+    tracks()
+        .map(|track| (track.clone(), log.read_all(&track)))
+        .into()
 }
 
 fn whole(log: &Log) -> String {
@@ -106,7 +108,12 @@ struct Read {
 }
 
 fn seconds(text: &str) -> f64 {
-    text.strip_prefix("PT").unwrap().strip_suffix('S').unwrap().parse().unwrap()
+    text.strip_prefix("PT")
+        .unwrap()
+        .strip_suffix('S')
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 /// Reads a manifest with a parser that others wrote, and nothing that the writer shares.
@@ -125,7 +132,10 @@ fn read(text: &str) -> Read {
                     .attributes()
                     .map(|attribute| {
                         let attribute = attribute.unwrap();
-                        (attribute.key.as_ref().to_owned(), attribute.value.into_owned())
+                        (
+                            attribute.key.as_ref().to_owned(),
+                            attribute.value.into_owned(),
+                        )
                     })
                     .collect();
                 let of = |name: &str, attribute: &str| {
@@ -137,11 +147,15 @@ fn read(text: &str) -> Read {
                         .periods
                         .push((attributes["id"].clone(), seconds(&attributes["start"]))),
                     "S" => {
-                        let scale: f64 = of("SegmentTemplate", "timescale").unwrap().parse().unwrap();
+                        let scale: f64 =
+                            of("SegmentTemplate", "timescale").unwrap().parse().unwrap();
                         let offset = of("SegmentTemplate", "presentationTimeOffset");
                         let offset: u64 = offset.map_or(0, |offset| offset.parse().unwrap());
                         let start = read.periods.last().unwrap().1;
-                        let key = (of("Period", "id").unwrap(), of("Representation", "id").unwrap());
+                        let key = (
+                            of("Period", "id").unwrap(),
+                            of("Representation", "id").unwrap(),
+                        );
                         if let Some(t) = attributes.get("t") {
                             time = t.parse().unwrap();
                         }
@@ -179,7 +193,10 @@ fn numbers(log: &Log, lives: &[(Track, LiveTrack)], read: &Read) -> BTreeMap<Str
         let (track, rest) = listed.url.split_once('/').unwrap();
         let name = rest.strip_prefix(&format!("{}/", log.uid)).unwrap();
         let name = SegmentName::parse(name).unwrap();
-        let (_, live) = lives.iter().find(|(of, _)| of.to_string() == track).unwrap();
+        let (_, live) = lives
+            .iter()
+            .find(|(of, _)| of.to_string() == track)
+            .unwrap();
         let segments = live.window().segments().chain(live.reader().open());
         let found = segments.filter(|s| s.number >= name.anchor && s.decode_time == name.time);
         let found: Vec<_> = found.filter(|segment| !segment.is_gap()).collect();
@@ -187,7 +204,10 @@ fn numbers(log: &Log, lives: &[(Track, LiveTrack)], read: &Read) -> BTreeMap<Str
         let init = format!("../hls/{track}/init-{}.mp4", found[0].init().unwrap());
         assert_eq!(listed.init, init);
         let captured = found[0].capture_time.to_seconds();
-        assert!((listed.from - captured).abs() < 0.001, "{listed:?} {captured}");
+        assert!(
+            (listed.from - captured).abs() < 0.001,
+            "{listed:?} {captured}"
+        );
         numbers.insert(listed.url.clone(), found[0].number.0);
     }
     numbers

@@ -9,7 +9,9 @@ use reelay_timeline::{
     track::{Entry, IndexReader, Start, StartAt, TrackReader},
     window::LiveTrack,
 };
-use reelay_wire::{Anchor, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic};
+use reelay_wire::{
+    Anchor, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic,
+};
 
 pub const TARGET: u32 = 2;
 /// 2026-01-01T00:00:00Z
