@@ -53,6 +53,9 @@ pub struct Opening {
     pub low_latency: bool,
     /// Which source is played, if the owner told: a cursor means something in that one alone.
     pub source: Option<SourceMark>,
+    /// Where the time line was last set by the wall clock; none in logs of earlier versions, and
+    /// before the first media.
+    pub anchor: Option<Anchor>,
 }
 
 /// Tells one source address from another: the start of its SHA-256.
@@ -66,9 +69,6 @@ impl SourceMark {
         let [a, b, c, d, e, f, g, h, ..] = hash;
         Self([a, b, c, d, e, f, g, h])
     }
-    /// Where the time line was last set by the wall clock; none in logs of earlier versions, and
-    /// before the first media.
-    pub anchor: Option<Anchor>,
 }
 
 impl Opening {

@@ -16,8 +16,8 @@ use reelay_wire::Topic;
 use crate::api::problem::{self, Problem};
 use crate::api::{self, Api, QoeLimit};
 use crate::config::Config;
-use crate::guard::{self, Guard};
 use crate::dash;
+use crate::guard::{self, Guard};
 use crate::hls;
 use crate::live::Live;
 use crate::serve::{HEAD_TIME, ServeOptions, serve};
@@ -123,7 +123,9 @@ fn router(api: Api, guard: Guard, live: Live) -> Router {
 /// Counts answers by kind of address and status.
 async fn count(request: Request, next: Next) -> Response {
     let route = match request.uri().path() {
-        path if path.starts_with("/streams/") && path.ends_with(".m3u8") || path.ends_with(".mpd") => {
+        path if path.starts_with("/streams/") && path.ends_with(".m3u8")
+            || path.ends_with(".mpd") =>
+        {
             "playlist"
         }
         path if path.starts_with("/streams/") => "media",

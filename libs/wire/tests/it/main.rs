@@ -4,8 +4,8 @@
 
 use proptest::{collection::vec, option, prelude::*};
 use reelay_wire::{
-    Anchor, Attempt, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros, Nonce,
-    Opening, PartIndex, PartNumber, SegmentNumber, SourceMark, StreamId, StreamUid, Ticks,
+    Anchor, Attempt, Epoch, Fingerprint, Format, Header, IndexRecord, InitHash, Kind, Micros,
+    Nonce, Opening, PartIndex, PartNumber, SegmentNumber, SourceMark, StreamId, StreamUid, Ticks,
     Timescale, Topic, Topics, Track, WireError, partition_for,
 };
 
@@ -101,7 +101,12 @@ fn opening() -> impl Strategy<Value = Opening> {
         anchor,
     )
         .prop_map(
-            |((first, origin, continues, discontinuity, low, mark), target, part_targets, anchor)| {
+            |(
+                (first, origin, continues, discontinuity, low, mark),
+                target,
+                part_targets,
+                anchor,
+            )| {
                 Opening {
                     first_segment: SegmentNumber(first),
                     time_origin: Micros(origin),

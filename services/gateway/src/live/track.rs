@@ -317,12 +317,11 @@ impl TrackView {
     pub(super) fn publish(&self, live: &LiveTrack) {
         let playlist = MediaPlaylist::of(self.origin.target.uid, &self.track, live);
         if let (Some(playlist), Some(variant)) = (playlist, Variant::of(&self.track, live)) {
-            self.shown
-                .send_replace(Some(Arc::new(Shown::new(
-                    playlist,
-                    variant,
-                    live.reader().anchors().clone(),
-                ))));
+            self.shown.send_replace(Some(Arc::new(Shown::new(
+                playlist,
+                variant,
+                live.reader().anchors().clone(),
+            ))));
         }
     }
 }

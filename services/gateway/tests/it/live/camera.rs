@@ -8,7 +8,8 @@ use reelay_model::{
     Epoch, Micros, Offset, PartNumber, SegmentNumber, StreamId, StreamUid, Ticks, Timescale, Track,
 };
 use reelay_wire::{
-    Anchor, CHUNK_HEADER, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex, Topic,
+    Anchor, CHUNK_HEADER, Format, Header, IndexRecord, InitHash, Kind, Nonce, Opening, PartIndex,
+    Topic,
 };
 use sha2::{Digest, Sha256};
 

@@ -30,7 +30,10 @@ fn address(camera: &Camera, anchor: u64, track: &Track, parts: u64) -> String {
         _ => 18_000,
     };
     let time = parts * ticks;
-    format!("/streams/door/dash/{track}/{}/{anchor}-{time}.m4s", camera.uid)
+    format!(
+        "/streams/door/dash/{track}/{}/{anchor}-{time}.m4s",
+        camera.uid
+    )
 }
 
 /// The manifest as soon as it names what is asked for.
@@ -51,7 +54,10 @@ async fn a_manifest_leads_to_the_media_of_hls() {
     camera.segments(3).await;
     let text = manifest_with(&gateway, "r=\"2\"").await;
     for track in tracks() {
-        let init = format!("../hls/{track}/init-{}.mp4", init_hash(&track).fingerprint());
+        let init = format!(
+            "../hls/{track}/init-{}.mp4",
+            init_hash(&track).fingerprint()
+        );
         assert!(values(&text, "initialization").contains(&init), "{text}");
         let init = init.replace("..", "/streams/door");
         assert_eq!(bytes(&gateway, &init).await, init_of(&track));
@@ -66,7 +72,10 @@ async fn a_manifest_leads_to_the_media_of_hls() {
         }
     }
     assert_eq!(values(&text, "id")[0], camera.uid.to_string());
-    assert_eq!(values(&text, "availabilityTimeComplete"), ["false", "false"]);
+    assert_eq!(
+        values(&text, "availabilityTimeComplete"),
+        ["false", "false"]
+    );
 
     // The clock that it names can be read by pages of any origin.
     let clock = gateway.get("/api/v1/time").await;
@@ -107,7 +116,11 @@ async fn manifests_are_fit_for_caches_and_the_same_from_every_gateway() {
     let known = request.header("if-none-match", plain.header("etag"));
     assert_eq!(Answer::of(known).await.status, 304);
     let request = gateway.client.get(gateway.url(MANIFEST));
-    let small = request.header("accept-encoding", "gzip").send().await.unwrap();
+    let small = request
+        .header("accept-encoding", "gzip")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(small.headers()["content-encoding"], "gzip");
 
     let other = topics.gateway(&[]).await;
@@ -144,7 +157,10 @@ async fn a_segment_that_grows_is_answered_as_it_comes() {
     assert_eq!(received, camera.segment(&Track::Video, anchor + 1));
     let again = gateway.client.get(&url).send().await.unwrap();
     assert_eq!(again.headers()["etag"], etag);
-    assert_eq!(again.headers()["content-length"], received.len().to_string());
+    assert_eq!(
+        again.headers()["content-length"],
+        received.len().to_string()
+    );
     assert_eq!(again.bytes().await.unwrap(), received);
 }
 
@@ -175,7 +191,10 @@ async fn the_next_segment_is_waited_for_unless_a_period_ends_before_it() {
     let answer = waiting.await.unwrap();
     assert!(matches!(answer.status, 404 | 503), "{answer:?}");
     let text = manifest_with(&gateway, &format!("<Period id=\"{back}\"")).await;
-    assert_eq!(values(&text, "presentationTimeOffset"), ["360000", "192000"]);
+    assert_eq!(
+        values(&text, "presentationTimeOffset"),
+        ["360000", "192000"]
+    );
     assert_eq!(Answer::of(next(&camera, 2)).await.status, 404);
     let path = address(&camera, back, &Track::Video, 2 * PARTS as u64);
     let media = camera.segment(&Track::Video, back);
@@ -201,7 +220,10 @@ async fn a_normal_stream_shows_whole_segments_and_an_ended_one_says_so() {
     yard.end().await;
     let ended = async || {
         let answer = gateway.get(manifest).await;
-        answer.text.contains("mediaPresentationDuration").then_some(answer.text)
+        answer
+            .text
+            .contains("mediaPresentationDuration")
+            .then_some(answer.text)
     };
     let ended = wait_until("the end", PATIENCE, ended).await.unwrap();
     assert!(!ended.contains("minimumUpdatePeriod"), "{ended}");
