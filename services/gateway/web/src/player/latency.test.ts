@@ -107,17 +107,18 @@ test("the latency in words", () => {
 
 test("the cushion shrinks to its least on a calm line", () => {
   const cushion = new Cushion(0);
-  for (let now = 0; now < 30_000; now += 250) cushion.observe(0.6, now);
-  expect(cushion.seconds).toBe(0.25);
+  cushion.stalled(0);
+  for (let now = 0; now < 60_000; now += 250) cushion.observe(0.6, now);
+  expect(cushion.seconds).toBe(0.4);
 });
 
 test("the cushion grows when the buffer nearly runs dry, and when it did", () => {
   const cushion = new Cushion(0);
   cushion.observe(0.1, 1_000);
   cushion.observe(0.1, 1_250);
-  expect(cushion.seconds).toBeCloseTo(0.5);
+  expect(cushion.seconds).toBeCloseTo(0.55);
   cushion.stalled(1_500);
-  expect(cushion.seconds).toBeCloseTo(0.75);
+  expect(cushion.seconds).toBeCloseTo(0.8);
   for (let now = 2_000; now < 60_000; now += 250) cushion.observe(0.05, now);
   expect(cushion.seconds).toBe(1);
 });

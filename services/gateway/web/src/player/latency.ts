@@ -100,10 +100,10 @@ const dangerStep = 0.15;
 const stallStep = 0.25;
 const greatestCushion = 1;
 /**
- * Never less than about a part: the hold-back alone is used up by one late part and one busy moment of
- * the machine, which on two busy cores came about once a minute.
+ * Never less than two parts: the hold-back alone is used up by one late part and one busy moment of the
+ * machine. With a part and a quarter, two busy cores made it stall about once a minute.
  */
-const leastCushion = 0.25;
+const leastCushion = 0.4;
 /** The line has to be calm for this long before the cushion is taken back, a little at a time. */
 const calmMs = 4_000;
 const calmStep = 0.04;
@@ -115,7 +115,7 @@ const dangerApartMs = 1_000;
  * buffer nearly runs dry, and shrinks to its least while all is calm.
  */
 export class Cushion {
-  #seconds = 0.35;
+  #seconds = leastCushion;
   #changedAtMs: number;
 
   constructor(nowMs: number) {
